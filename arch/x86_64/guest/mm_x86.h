@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+/* x86 PV page tables: what the rest of the hypervisor asks of pt_check, pt_walk, pt_write, mmuext. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "guest/pte.h"
+#include "hcall/hcall.h"
+#include "mm/frame.h"
+
+struct domain;
+struct vcpu;
+struct regs;
+
+/* Take a valid, walked type on f (owner d): 0, -EINVAL, -EBUSY, HC_AGAIN (pre-empted: call again). locks: mm(d) held. */
+int64_t pt_get_valid(struct domain *d, struct frame *f, enum frame_type t);
+
+/*
+ * Write one level-1 entry of the loaded address space for a grant mapping or its removal: the only other writer of level-1 entries than
+ * mmu_update. Target given by virtual address or by machine address of the entry (GNTMAP_contains_pte).
+ * The caller holds the references that the new entry needs; *old returns the former entry, whose references pass to the caller
+ * through pt_entry_put(). 0, -EINVAL.
+ */
+int pt_set_l1_by_va(struct vcpu *v, uint64_t va, pte_t new_entry, pte_t *old);
+int pt_set_l1_by_ptr(struct vcpu *v, uint64_t pte_maddr, pte_t new_entry, pte_t *old);
+/* Same, but only if the entry maps `expect` now (present, same frame): -EINVAL otherwise, nothing changed. */
+int pt_clear_l1_by_va(struct vcpu *v, uint64_t va, mfn_t expect, pte_t new_entry);
+int pt_clear_l1_by_ptr(struct vcpu *v, uint64_t pte_maddr, mfn_t expect, pte_t new_entry);
+/* Drop the references of a level-1 entry that is gone. */
+void pt_entry_put(struct domain *d, pte_t old);
+
+/* #PF of a guest kernel that may be a store to its own page tables. True: emulated (or the domain was told). */
+bool pt_write_emulate(struct vcpu *v, struct regs *r, uint64_t va);
+/* #PF below: the LDT window's page is not yet mapped; map it. True: retry. */
+bool pt_map_ldt_page(struct vcpu *v, uint32_t offset);
+/* Walk the guest's tables of the loaded vcpu in software: the level-1 entry for va, 0 if none. */
+pte_t pt_walk_l1(struct vcpu *v, uint64_t va);
+
+/* Base pointers. kernel: new_baseptr. Takes and drops references. locks: mm(d) taken inside. 0, -EINVAL, HC_AGAIN. */
+int64_t mm_set_root(struct vcpu *v, mfn_t mfn, bool user);
+void mm_drop_roots(struct vcpu *v);
+
+int64_t hc_mmu_update(struct vcpu *v, struct hcall_args *a);
+int64_t hc_update_va_mapping(struct vcpu *v, struct hcall_args *a);
+int64_t hc_update_va_mapping_otherdomain(struct vcpu *v, struct hcall_args *a);
+int64_t hc_mmuext_op(struct vcpu *v, struct hcall_args *a);
+
+/* desc.c */
+int64_t hc_set_gdt(struct vcpu *v, struct hcall_args *a);
+int64_t hc_update_descriptor(struct vcpu *v, struct hcall_args *a);
+/* May a guest have this descriptor? Fixes DPL up to 3 where the ABI does; false if not. */
+bool desc_check(uint64_t *desc);
+int desc_set_gdt(struct vcpu *v, const uint64_t *mfns, unsigned int entries); /* 0, -EINVAL */
+void desc_drop_gdt(struct vcpu *v);
+void desc_drop_ldt(struct vcpu *v);

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/* Event channels, 2-level. Table design and per-port state: evtchn.c. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "abi/types.h"
+
+struct domain;
+struct vcpu;
+
+int evtchn_domain_init(struct domain *d, uint32_t max_port); /* -ENOMEM */
+int64_t evtchn_domain_relinquish(struct domain *d);          /* closes all ports; 0 or HC_AGAIN */
+void evtchn_domain_destroy(struct domain *d);
+
+/* The per-vcpu virtual interrupt (VIRQ_TIMER, DEBUG...) or the global one (DOM_EXC, CONSOLE...: to its binder in d). Any context. */
+void virq_raise(struct vcpu *v, uint32_t virq);
+void virq_raise_global(struct domain *d, uint32_t virq);
+/* A pirq bound to `port` fired. Any context. */
+void evtchn_raise(struct domain *d, uint32_t port);
+/* True if one of the ports v polls for is pending. */
+bool evtchn_poll_pending(struct vcpu *v, const uint32_t *ports, uint32_t n);
+/* A vcpu moved its vcpu_info: pending selectors are set so that nothing is lost. */
+void evtchn_vcpu_info_moved(struct vcpu *v);
+/* On behalf of a domain: alloc_unbound for the builder (dom0 itself); 0 or -errno. */
+int evtchn_alloc_unbound(struct domain *d, domid_t remote, uint32_t *port);

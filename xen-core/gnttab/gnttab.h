@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/* Grant tables, version 1. */
+#pragma once
+
+#include <stdint.h>
+
+#include "abi/types.h"
+#include "mm/addr.h"
+
+struct domain;
+struct vcpu;
+struct frame;
+
+int gnttab_domain_init(struct domain *d, uint32_t max_frames, uint32_t max_maptrack); /* -ENOMEM */
+int64_t gnttab_domain_relinquish(struct domain *d); /* drops what d has mapped; 0 or HC_AGAIN */
+void gnttab_domain_destroy(struct domain *d);
+/* Frame idx of d's table for XENMEM_acquire_resource / setup; grows it if allowed. 0, -EINVAL, -ENOMEM. */
+int gnttab_table_frame(struct domain *d, uint32_t idx, mfn_t *mfn);
+uint32_t gnttab_table_frames(struct domain *d);

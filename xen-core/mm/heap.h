@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/* The heap: a buddy allocator over all RAM that the boot left free. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "mm/addr.h"
+#include "mm/frame.h"
+
+struct domain;
+
+#define HEAP_MAX_ORDER 20 /* 4 GiB */
+
+/* Flags of heap_alloc_*(). */
+#define HEAP_ANY     0u
+#define HEAP_NOSCRUB 1u /* the caller overwrites the frames entirely at once */
+#define HEAP_BELOW(bits) ((unsigned int)(bits) << 8) /* machine addresses below 2^bits; 0 = any */
+
+/*
+ * 2^order frames for the hypervisor's own use, zeroed (unless HEAP_NOSCRUB), owner NULL, refs 1.
+ * Returns their direct-map address or NULL.  locks: takes heap.
+ */
+void *heap_alloc(unsigned int order, unsigned int flags);
+void heap_free(void *va, unsigned int order);
+
+/*
+ * 2^order frames for a domain: zeroed, owner d, refs 1 each ("allocated"), on d's page list, counted
+ * against d->max_frames.  Returns the first frame or NULL (no memory, limit, or d is dying).
+ * locks: takes heap, pages(d).
+ */
+struct frame *heap_alloc_domain(struct domain *d, unsigned int order, unsigned int flags);
+
+/* Called by frame_put() when the last reference goes: unlink from the owner, scrub, free. */
+void heap_release(struct frame *f);
+
+/* Give the frames [first, end) of usable RAM to the heap (start of day). */
+void heap_add(mfn_t first, mfn_t end);
+
+uint64_t heap_free_frames(void);  /* frames free now (claims not deducted) */
+uint64_t heap_total_frames(void); /* frames ever given to the heap */
+
+/* XENMEM_claim_pages: outstanding claims are kept for their domain. -ENOMEM if not available. */
+int heap_claim(struct domain *d, uint64_t frames);
+uint64_t heap_claimed_frames(void);

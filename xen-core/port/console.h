@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: MIT */
+/* Port: the console hardware behind base/log.c. */
+#pragma once
+
+#include <stddef.h>
+
+/* Write to uart and, if asked for, the screen; caller holds `log`. Never waits for an interrupt. */
+void port_console_write(const char *text, size_t len);
