@@ -1,0 +1,66 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""runtests.py --results FILE --stage NAME [--fuzz SECONDS] PROGRAM...: run host test programs, two at a time, and
+append one line per test case (cmocka) or per program (fuzzers) to FILE: VERDICT<TAB>stage<TAB>name<TAB>text."""
+import argparse
+import concurrent.futures
+import os
+import re
+import subprocess
+import sys
+
+CASE = re.compile(r"^\[ *(OK|FAILED|SKIPPED) *\] (\w+)\s*$")
+VERDICT = {"OK": "PASS", "FAILED": "FAIL", "SKIPPED": "SKIP"}
+
+
+def run(program, args):
+    env = dict(os.environ, ASAN_OPTIONS="detect_leaks=1:abort_on_error=0", UBSAN_OPTIONS="print_stacktrace=1")
+    name = os.path.basename(program)
+    command = [program]
+    if args.fuzz:
+        command += ["-t", str(args.fuzz), f"tests/fuzz/corpus/{name}"]
+    try:
+        done = subprocess.run(command, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              timeout=args.timeout + args.fuzz, check=False)
+    except subprocess.TimeoutExpired as e:
+        text = (e.stdout or b"").decode(errors="replace")
+        return name, [("FAIL", name, "no end within the time limit")], text
+    text = done.stdout.decode(errors="replace")
+    cases = {}
+    for line in text.splitlines():
+        m = CASE.match(line)
+        if m and not (m.group(2) in cases and cases[m.group(2)] == "FAIL"):
+            cases[m.group(2)] = VERDICT[m.group(1)]
+    rows = [(v, f"{name}.{case}", "") for case, v in cases.items()]
+    if done.returncode and not any(v == "FAIL" for v, _, _ in rows):
+        rows.append(("FAIL", name, f"ended with {done.returncode}"))
+    elif not rows:
+        rows.append(("PASS", name, ""))
+    return name, rows, text
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--results", required=True)
+    parser.add_argument("--stage", required=True)
+    parser.add_argument("--fuzz", type=int, default=0)
+    parser.add_argument("--timeout", type=int, default=300)
+    parser.add_argument("programs", nargs="*")
+    args = parser.parse_args()
+    bad = 0
+    with concurrent.futures.ThreadPoolExecutor(2) as pool, open(args.results, "a", encoding="utf-8") as out:
+        for name, rows, text in pool.map(lambda p: run(p, args), args.programs):
+            failed = sum(v == "FAIL" for v, _, _ in rows)
+            passed = sum(v == "PASS" for v, _, _ in rows)
+            skipped = len(rows) - failed - passed
+            print(f"  {args.stage:8} {name}: {passed} passed" + (f", {failed} failed" if failed else "") +
+                  (f", {skipped} skipped" if skipped else ""), flush=True)
+            if failed:
+                print(text[-20000:])
+            bad += failed
+            for row in rows:
+                out.write("\t".join((row[0], args.stage, row[1], row[2])) + "\n")
+    sys.exit(1 if bad else 0)
+
+
+main()

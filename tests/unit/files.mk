@@ -1,0 +1,9 @@
+# SPDX-License-Identifier: MIT
+# Host unit tests: one line per test, in alphabetical order. unit-y links the core's host library, tool-unit-y the tools'.
+unit-y += test_fmt
+unit-y += test_mem
+unit-y += test_str
+
+# mem.c defines memcpy and friends, which the host takes from libc: the test gets it under other names.
+unit-test_mem-objs := tests/unit/mem_renamed.o
+cflags-tests/unit/mem_renamed.o := -fno-builtin $(if $(IS_CLANG),,-fno-tree-loop-distribute-patterns)
