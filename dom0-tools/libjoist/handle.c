@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/* Opening and closing of library handles. */
+
+#include "libjoist/handle.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+/* Makes a handle; no device is opened yet, so this fails for want of memory only. */
+int joist_open(struct joist **out)
+{
+    *out = calloc(1, sizeof(**out));
+    return *out ? 0 : -ENOMEM;
+}
+
+/* Closes every device that was opened. Mappings made through the handle are gone afterwards. */
+void joist_close(struct joist *h)
+{
+    if (!h) {
+        return;
+    }
+    if (h->call) {
+        port_call_close(h->call);
+    }
+    if (h->evtchn) {
+        port_evtchn_close(h->evtchn);
+    }
+    if (h->gnttab) {
+        port_gnttab_close(h->gnttab);
+    }
+    if (h->foreign) {
+        port_foreign_close(h->foreign);
+    }
+    free(h);
+}
+
+bool joist_has_hypervisor(void)
+{
+    return port_has_hypervisor();
+}
+
+int joist_need_call(struct joist *h)
+{
+    return h->call ? 0 : port_call_open(&h->call);
+}
+
+int joist_need_evtchn(struct joist *h)
+{
+    return h->evtchn ? 0 : port_evtchn_open(&h->evtchn);
+}
+
+int joist_need_gnttab(struct joist *h)
+{
+    return h->gnttab ? 0 : port_gnttab_open(&h->gnttab);
+}
+
+int joist_need_foreign(struct joist *h)
+{
+    return h->foreign ? 0 : port_foreign_open(&h->foreign);
+}
