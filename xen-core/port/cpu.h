@@ -27,6 +27,8 @@ struct vcpu;
 
 /* Set work bits for `cpu`; sends an interrupt if it is another cpu that may not notice. Any context. */
 void port_cpu_raise(unsigned int cpu, uint32_t bits);
+/* Take (read and clear) this cpu's work bits; interrupts off. The caller does all of them. */
+uint32_t port_cpu_take_work(void);
 /* True if this cpu has work waiting: long operations yield (return HC_AGAIN) when it is. */
 bool port_cpu_work_pending(void);
 /* Number of cpus that run. */

@@ -24,8 +24,9 @@ void port_domain_destroy(struct domain *d);
  * Returns 0 when done, HC_AGAIN to be called again.
  */
 int64_t port_domain_relinquish(struct domain *d);
-/* Set a vcpu's registers from the caller's struct vcpu_guest_context at `ctx` (already copied in): 0, -EINVAL. */
-int port_vcpu_set_context(struct vcpu *v, const void *ctx);
+/* Set a vcpu's registers from a struct vcpu_guest_context at `ctx` (already copied in), v not running: 0, -EINVAL,
+ * HC_AGAIN (a page table is being walked: call again with the same context). */
+int64_t port_vcpu_set_context(struct vcpu *v, const void *ctx);
 void port_vcpu_get_context(struct vcpu *v, void *ctx);
 /* VCPUOP_initialise reads it from guest memory. */
 uint64_t port_vcpu_context_size(void);

@@ -22,6 +22,11 @@ void guest_trap(struct regs *r, uint64_t cr2);
  * it all until nothing is left; may switch away and not come back.  Interrupts off on return.
  */
 void guest_return(struct regs *r);
+/* At the base of the stack right after v was loaded on this cpu, before guest_return(): refreshes its clock and
+ * registered areas. Interrupts on. Called by hw/vcpu_hw.c's switch. */
+void guest_loaded(struct vcpu *v);
+/* A hypercall handler returned something that entry.S does not store by itself (HC_AGAIN, or a row flag HC_NORESULT). */
+void hcall_finish_slow(struct regs *r, int64_t rc, uint64_t nr);
 /* IRET to the guest faulted in the hypervisor: enter the failsafe callback. */
 void guest_failsafe(struct regs *r);
 
