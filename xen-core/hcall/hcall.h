@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "abi/errno.h"
+#include "abi/hcall_nr.h"
 #include "abi/types.h"
 
 struct vcpu;
@@ -44,7 +45,6 @@ struct hcall_row {
     uint16_t flags;
 };
 
-#define HCALL_COUNT 64
 /* THE table: arch/<a>/guest/hcall_table.c */
 extern const struct hcall_row hcall_table[HCALL_COUNT];
 

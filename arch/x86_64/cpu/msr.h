@@ -62,3 +62,5 @@ void cpu_xstate_load(struct vcpu *v);
 uint32_t cpu_xstate_size(void);       /* bytes of the area for all features we enable */
 uint64_t cpu_xstate_features(void);   /* XCR0 mask the hypervisor supports; 0 without XSAVE */
 uint64_t cpu_dr_mask_unused(void);
+/* Start of this cpu's LDT window (16 pages): the processor's LDTR base while a guest has an LDT. */
+uint64_t cpu_ldt_window(void);

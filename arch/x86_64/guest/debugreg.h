@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: MIT */
+/* Debug registers of a guest. */
+#pragma once
+
+#include <stdint.h>
+
+struct vcpu;
+
+/* May v have *val in register nr? Normalises reserved bits. 0, -EINVAL (no such), -EPERM. */
+int debugreg_check(const struct vcpu *v, unsigned int nr, uint64_t *val);
+/* Set register nr of the loaded vcpu: 0, -EINVAL, -EPERM. */
+int debugreg_set(struct vcpu *v, uint64_t nr, uint64_t val);
