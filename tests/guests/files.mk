@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: MIT
+# Test guests: freestanding PV kernels, booted straight from the loader in place of a dom0 kernel.
+# One name per guest; its code is tests/guests/<name>/main.c.
+guests-y := hello traps events grants
+
+guest-kit-y := start.o main.o print.o mem.o trap.o event.o time.o smp.o
+
+guest-out  := $(O)/guests
+guest-kit  := $(guest-kit-y:%=$(guest-out)/kit/%)
+guests-all := $(guests-y:%=$(guest-out)/%.elf)
+guest-lds  := tests/guests/kit/link.lds
+
+guest-flags := -std=gnu17 -O2 -g -ffreestanding -mcmodel=kernel -mno-red-zone -mgeneral-regs-only -fno-pic \
+               -fno-stack-protector -fcf-protection=none -fno-asynchronous-unwind-tables -fno-strict-aliasing \
+               -Wall -Wextra -Wshadow -Wvla -Wmissing-prototypes -Werror -I tests/guests -I xen-core
+
+$(guest-out)/%.o: tests/guests/%.c
+	$(call say,GUEST CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(guest-flags) -MMD -MP -MF $(@:.o=.d) -c -o $@ $<
+
+$(guest-out)/%.o: tests/guests/%.S
+	$(call say,GUEST AS,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(guest-flags) -MMD -MP -MF $(@:.o=.d) -c -o $@ $<
+
+$(guests-all): $(guest-out)/%.elf: $(guest-out)/%/main.o $(guest-kit) $(guest-lds)
+	$(call say,GUEST LD,$@)
+	$(Q)$(LD) -nostdlib -static --no-warn-rwx-segments -z noexecstack -T $(guest-lds) -o $@ $(guest-kit) $<
+
+guests: $(guests-all)
+.PHONY: guests

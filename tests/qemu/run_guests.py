@@ -1,0 +1,84 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""run_guests.py [--efi IMAGE] [NAME...]: boot each test guest in place of a dom0 kernel; print its verdict line.
+
+The guests must be built (`make guests`).  With the image of a stock Xen they check themselves:
+the oracle must pass every one of them.
+"""
+import argparse
+import concurrent.futures
+import os
+import re
+import sys
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import harness  # noqa: E402
+
+# name -> arguments of harness.Machine; one line per guest
+GUESTS = {
+    "hello": {},
+    "hcalls": {},
+    "mmu-basic": {},
+    "mmu-bad": {},
+    "ptwrite": {},
+    "traps": {},
+    "events": {},
+    "grants": {},
+    "timer": {},
+    "fpu": {},
+    "sched": {},
+    "smp": {"smp": 4},
+    "stress": {"smp": 4},
+}
+LIMIT = 120
+VERDICT = r"TEST (\S+) (PASS|FAIL|SKIP)\b[^\n]*\n"
+DEAD = r"Panic on CPU[^\n]*|\(JOIST\)[^\n]*[Pp]anic[^\n]*|Hardware Dom0[^\n]*crashed[^\n]*|Domain 0 crashed[^\n]*"
+
+
+def run(name, efi, verbose=False):
+    """Boots one guest; returns (verdict line, seconds)."""
+    opts = dict(GUESTS[name])
+    elf = os.path.join(harness.BUILD, "guests", name + ".elf")
+    t = time.monotonic()
+    if not os.path.exists(elf):
+        return "TEST %s FAIL %s does not exist" % (name, os.path.relpath(elf)), 0
+    echo = (lambda s: print(s, end="", flush=True)) if verbose else None
+    options = opts.pop("options", "") + " dom0_max_vcpus=%d" % opts.get("smp", 1)
+    with harness.Machine("guest-" + name, efi=efi, kernel=elf, cmdline="guest=" + name, mem=512,
+                         smp=opts.pop("smp", 1), dom0_mem=128, options=options, echo=echo, **opts) as m:
+        try:
+            m.expect(VERDICT + "|" + DEAD, LIMIT)
+            found = re.search(VERDICT, m.all)
+            if found:
+                line = found.group(0).strip()
+            else:
+                m.drain(1)
+                line = "TEST %s FAIL %s" % (name, re.search(DEAD, m.all).group(0).strip())
+        except (harness.Timeout, harness.Ended) as e:
+            line = "TEST %s FAIL no verdict: %s" % (name, str(e).splitlines()[0])
+        failed = [x for x in m.all.splitlines() if "FAILED " in x]
+    if failed and " PASS " in line:
+        line = "TEST %s FAIL %s" % (name, failed[0])
+    return "\n".join(failed + [line]), time.monotonic() - t
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__)
+    p.add_argument("--efi", default=harness.default_efi())
+    p.add_argument("--jobs", type=int, default=2)
+    p.add_argument("-v", "--verbose", action="store_true", help="show the console")
+    p.add_argument("names", nargs="*", metavar="NAME")
+    args = p.parse_args()
+    names = args.names or list(GUESTS)
+    bad = 0
+    jobs = 1 if args.verbose else args.jobs
+    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+        for line, secs in pool.map(lambda n: run(n, args.efi, args.verbose), names):
+            print(line, "(%.1f s)" % secs, flush=True)
+            bad += " FAIL" in line
+    sys.exit(1 if bad else 0)
+
+
+if __name__ == "__main__":
+    main()
