@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 # Host unit tests: one line per test, in alphabetical order. unit-y links the core's host library, tool-unit-y the tools'.
+unit-y += test_abi
 unit-y += test_fmt
 unit-y += test_mem
 unit-y += test_str
@@ -7,3 +8,6 @@ unit-y += test_str
 # mem.c defines memcpy and friends, which the host takes from libc: the test gets it under other names.
 unit-test_mem-objs := tests/unit/mem_renamed.o
 cflags-tests/unit/mem_renamed.o := -fno-builtin $(if $(IS_CLANG),,-fno-tree-loop-distribute-patterns)
+
+# The interface, once as xen-core/abi and once as libxen-dev declares it.
+unit-test_abi-objs := tests/unit/abi/ours.o tests/unit/abi/theirs.o

@@ -56,6 +56,5 @@
 #define __HYPERVISOR_arch_6                        54
 #define __HYPERVISOR_arch_7                        55
 
-/* x86: the first two arch calls by name, and one above the last number in use. */
+/* x86: the name of arch_0. */
 #define __HYPERVISOR_mca 48
-#define HCALL_COUNT      56
