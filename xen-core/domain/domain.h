@@ -27,6 +27,8 @@ struct gnttab;       /* gnttab/gnttab.h */
 struct rights;       /* irq/rights.h */
 struct pirq_table;   /* irq/pirq.h */
 
+#define DOMAIN_WATCHDOGS 2u
+
 enum domain_life {
     DL_BUILDING, /* created, not finished: never ran */
     DL_ALIVE,
@@ -39,6 +41,7 @@ struct domain {
     bool is_hw;    /* may drive the machine (dom0) */
     bool is_ctl;   /* may control other domains (dom0) */
     bool is_idle;  /* owner of the idle vcpus; also the pseudo-domains */
+    bool is_pseudo; /* dom_xen, dom_io, dom_idle: never looked up */
     _Atomic uint32_t refs;
     _Atomic uint32_t life; /* enum domain_life [life] */
     struct spinlock life_lock;
@@ -67,8 +70,9 @@ struct domain {
     uint8_t handle[16];
     _Atomic uint32_t pause_count; /* paused by control calls or by the hypervisor */
     bool ctl_paused;           /* one of these is from domctl pausedomain */
-    _Atomic uint32_t is_shut_down; /* guest asked, or crashed */
-    uint32_t shutdown_code;    /* SHUTDOWN_* */
+    _Atomic uint32_t shutting_down; /* asked for, or crashed: its vcpus are being stopped */
+    _Atomic uint32_t is_shut_down;  /* all of them have stopped */
+    uint32_t shutdown_code;    /* SHUTDOWN_*; valid from shutting_down on */
     _Atomic uint32_t crash_pending; /* set by domain_crash(), acted on at guest_return */
     uint32_t create_flags;     /* XEN_DOMCTL_CDF_* */
     uint32_t ssidref;
@@ -79,6 +83,15 @@ struct domain {
     /* Scheduling parameters (credit2's names). */
     uint16_t weight;
     uint16_t cap;              /* percent of one cpu; 0 = none */
+    _Atomic uint64_t cap_used; /* ns used in this period of the cap */
+    struct timer cap_timer;    /* end of the period */
+
+    struct timer watchdog[DOMAIN_WATCHDOGS]; /* SCHEDOP_watchdog */
+    uint32_t watchdog_used;    /* bit per timer [life] */
+
+    /* Deferred work: see domain_deferred_run(). */
+    _Atomic uint32_t deferred; /* DEFER_* waiting */
+    _Atomic(struct domain *) deferred_next;
 
     struct cpumask dirty_cpus; /* cpus on which one of its vcpus is loaded */
     uint64_t log_tokens;       /* rate limit of log_guest() */
@@ -131,3 +144,12 @@ void domain_deferred_run(void);
 void domain_init(void);
 
 extern struct domain *dom0; /* NULL until built */
+extern struct domain *dom_idle; /* vcpu[cpu] is the idle vcpu of that cpu */
+
+static inline bool domain_is_dying(const struct domain *d)
+{
+    return atomic_load_explicit(&d->life, memory_order_acquire) >= DL_DYING;
+}
+
+/* Checks of the domain table, for tests and the debug key: panics on a broken invariant. */
+void domain_audit(void);

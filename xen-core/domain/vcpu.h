@@ -16,11 +16,11 @@
 
 struct domain;
 
-/* vcpu.state bits: any set -> it does not run (except VS_RUNNING-like facts below). */
+/* vcpu.state bits: any set, or a pause count of it or its domain not 0 -> it does not run. */
 #define VS_DOWN    1u  /* not initialised or taken down by vcpu_op */
 #define VS_BLOCKED 2u  /* sched_op block: waits for an event */
 #define VS_POLLING 4u  /* sched_op poll: waits for one of some ports (VS_BLOCKED is set too) */
-#define VS_PAUSED  8u  /* mirrors pause_count != 0 of vcpu or domain */
+#define VS_CAPPED  8u  /* its domain has used up its cap in this period */
 
 struct vcpu {
     struct domain *d;
@@ -32,13 +32,12 @@ struct vcpu {
     /* Scheduler (sched/sched.c). */
     _Atomic uint32_t cpu;        /* whose run queue; where it ran last */
     _Atomic uint32_t on_cpu;     /* its state is loaded somewhere: may not be loaded elsewhere */
+    bool initialised;            /* a context has been set: it may be taken up [life] */
     bool queued;                 /* in cpu's run queue [runq] */
-    uint32_t rq_slot;            /* position there [runq] */
+    struct vcpu *rq_next;        /* run queue, sorted by vtime [runq] */
+    struct vcpu *rq_prev;
     uint64_t vtime;              /* weighted virtual time, ns [runq] */
-    uint64_t boost_until;        /* wake-up boost */
-    uint64_t ran_from;           /* when it was put on the cpu */
-    uint64_t cap_used;           /* ns used in this cap period */
-    bool capped;
+    uint64_t ran_from;           /* since when its running time is not yet charged [runq] */
     struct cpumask hard, soft;   /* affinity */
 
     /* Events: the registered or default vcpu_info. */
@@ -60,6 +59,7 @@ struct vcpu {
     uint32_t runstate;           /* RUNSTATE_* */
     gptr_t runstate_area;        /* guest virtual address; 0 = none */
     gptr_t time_area;            /* VCPUOP_register_vcpu_time_memory_area; 0 = none */
+    uint32_t time_version;       /* ours: the guest may write the one it sees */
 
     struct arch_vcpu arch;
 };
@@ -67,8 +67,16 @@ struct vcpu {
 struct vcpu *vcpu_create(struct domain *d, uint32_t id); /* NULL: no memory. locks: life held */
 void vcpu_destroy(struct vcpu *v);
 struct vcpu *vcpu_get(struct domain *d, uint64_t id);    /* bounds-checked; NULL if not there */
-/* Up: clears VS_DOWN, wakes. */
+/* Up: clears VS_DOWN, wakes; a context has been set before. */
 void vcpu_up(struct vcpu *v);
+/* Down: it stops at its next way to the guest; the last one up shuts the domain down. */
+void vcpu_down(struct vcpu *v);
+/* Domain death: gives up the registered areas of a vcpu that will never run again. */
+void vcpu_areas_drop(struct vcpu *v);
+/* Times in each state up to now: state, time of the last change, ns per RUNSTATE_*. */
+void vcpu_runstate_get(struct vcpu *v, struct vcpu_runstate_info *out);
+/* True if nothing but the scheduler keeps it from running. Stable only under the lock of its run queue. */
+bool vcpu_runnable(const struct vcpu *v);
 void vcpu_pause(struct vcpu *v);        /* waits until it does not run (unless the caller's own) */
 void vcpu_pause_nosync(struct vcpu *v);
 void vcpu_unpause(struct vcpu *v);

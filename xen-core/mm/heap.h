@@ -31,6 +31,16 @@ void heap_free(void *va, unsigned int order);
  */
 struct frame *heap_alloc_domain(struct domain *d, unsigned int order, unsigned int flags);
 
+/*
+ * One zeroed frame that the hypervisor shares with d (shared_info, grant table): owner d, not on its page list and not
+ * counted against max_frames; holds a reference to d until it is free.  refs and type_refs 1 as FT_WRITABLE, both
+ * the hypervisor's, given back by heap_free_shared(); it is free when guests have dropped theirs too.  NULL: no memory.
+ */
+struct frame *heap_alloc_shared(struct domain *d);
+void heap_free_shared(struct frame *f);
+/* Domain death: drop the owner's reference of every frame on d's list, bounded. 0 or HC_AGAIN. */
+int64_t heap_relinquish(struct domain *d);
+
 /* Called by frame_put() when the last reference goes: unlink from the owner, scrub, free. */
 void heap_release(struct frame *f);
 
