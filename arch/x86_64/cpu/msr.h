@@ -64,3 +64,5 @@ uint64_t cpu_xstate_features(void);   /* XCR0 mask the hypervisor supports; 0 wi
 uint64_t cpu_dr_mask_unused(void);
 /* Start of this cpu's LDT window (16 pages): the processor's LDTR base while a guest has an LDT. */
 uint64_t cpu_ldt_window(void);
+/* Put v's xstate area (not loaded) into the initial state. */
+void cpu_xstate_reset(struct vcpu *v);

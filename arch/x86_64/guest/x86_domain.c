@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+/* The x86 part of making and unmaking domains and vcpus. */
+#include "port/vcpu.h"
+
+#include "abi/errno.h"
+#include "cpu/msr.h"
+#include "domain/domain.h"
+#include "domain/vcpu.h"
+#include "guest/cpuid.h"
+#include "guest/mm_x86.h"
+#include "guest/trap.h"
+#include "guest/x86_flags.h"
+#include "lib/str.h"
+#include "mm/heap.h"
+#include "port/time.h"
+
+_Static_assert(256 * sizeof(struct x86_trap_entry) == PAGE_SIZE, "trap tables are one frame");
+
+#define XCR0_X87 UINT64_C(1)
+
+static unsigned int xstate_order(void)
+{
+    unsigned int order = 0;
+
+    while ((PAGE_SIZE << order) < cpu_xstate_size()) {
+        order++;
+    }
+    return order;
+}
+
+int port_vcpu_init(struct vcpu *v)
+{
+    if (v->is_idle) {
+        return 0;
+    }
+    v->arch.traps = heap_alloc(0, HEAP_ANY);
+    v->arch.xstate = heap_alloc(xstate_order(), HEAP_ANY);
+    if (v->arch.traps == NULL || v->arch.xstate == NULL) {
+        port_vcpu_destroy(v);
+        return -ENOMEM;
+    }
+    v->arch.xcr0 = XCR0_X87;
+    v->arch.xcr0_accum = XCR0_X87;
+    v->arch.dr[6] = DR6_DEFAULT;
+    v->arch.dr[7] = DR7_DEFAULT;
+    cpu_xstate_reset(v);
+    return 0;
+}
+
+void port_vcpu_destroy(struct vcpu *v)
+{
+    if (v->arch.traps != NULL) {
+        heap_free(v->arch.traps, 0);
+        v->arch.traps = NULL;
+    }
+    if (v->arch.xstate != NULL) {
+        heap_free(v->arch.xstate, xstate_order());
+        v->arch.xstate = NULL;
+    }
+}
+
+int port_domain_init(struct domain *d)
+{
+    d->arch.tsc_khz = (uint32_t)port_ticks_khz();
+    if (d->is_hw) {
+        /* The first kernel may use its page tables by plain stores from the start, as on Xen. */
+        d->vm_assist = 1u << VMASST_TYPE_writable_pagetables;
+    }
+    return 0;
+}
+
+void port_domain_destroy(struct domain *d)
+{
+    cpuid_destroy(d);
+    if (d->arch.e820 != NULL) {
+        heap_free(d->arch.e820, 0);
+        d->arch.e820 = NULL;
+    }
+}
