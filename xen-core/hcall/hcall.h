@@ -45,6 +45,7 @@ struct hcall_row {
     uint16_t flags;
 };
 
+#define HCALL_COUNT 64u /* rows; numbers above the highest call are empty */
 /* THE table: arch/<a>/guest/hcall_table.c */
 extern const struct hcall_row hcall_table[HCALL_COUNT];
 

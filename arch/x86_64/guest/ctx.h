@@ -8,4 +8,4 @@
 #define VM_ASSIST_VALID                                                                            \
     ((1u << VMASST_TYPE_4gb_segments) | (1u << VMASST_TYPE_writable_pagetables) |                  \
      (1u << VMASST_TYPE_pae_extended_cr3) | (1u << VMASST_TYPE_architectural_iopl) |               \
-     (1u << VMASST_TYPE_runstate_update_flag) | (1u << VMASST_TYPE_m2p_strict))
+     (1u << VMASST_TYPE_runstate_update_flag))

@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: MIT */
+/* Hypervisor options, with Xen's names: one row each. */
+#include "start/cmdline.h"
+
+#include <stddef.h>
+
+#include "base/log.h"
+#include "lib/str.h"
+
+struct options options = {
+    .console = "com1,vga",
+    .com1 = "115200,8n1",
+    .conswitch = 1,
+    .loglvl = LOG_INFO,
+    .guest_loglvl = LOG_WARN,
+    .smep = true,
+    .smap = true,
+    .x2apic = true,
+    .xpti = -1,
+};
+char cmdline_raw[2048];
+
+#define VALUE_MAX 128u
+
+typedef bool parse_fn(const char *val, void *to);
+
+static bool parse_number(const char *s, uint64_t *out, const char **end)
+{
+    uint64_t n = 0;
+    unsigned int digits = 0;
+    unsigned int base = 10;
+
+    if (s[0] == '0' && (s[1] == 'x' || s[1] == 'X')) {
+        base = 16;
+        s += 2;
+    }
+    for (;; s++, digits++) {
+        unsigned int c = (unsigned char)*s;
+        unsigned int v = c >= '0' && c <= '9'               ? c - '0'
+                         : (c | 32u) >= 'a' && (c | 32u) <= 'f' ? (c | 32u) - 'a' + 10
+                                                               : 99;
+        if (v >= base) {
+            break;
+        }
+        if (n > (UINT64_MAX - v) / base) {
+            return false;
+        }
+        n = n * base + v;
+    }
+    *out = n;
+    *end = s;
+    return digits > 0;
+}
+
+static bool parse_u32(const char *val, void *to)
+{
+    uint64_t n;
+    const char *end;
+
+    if (!parse_number(val, &n, &end) || *end != '\0' || n > UINT32_MAX) {
+        return false;
+    }
+    *(uint32_t *)to = (uint32_t)n;
+    return true;
+}
+
+/* -1 unless it is one of the words. */
+static int word_bool(const char *val)
+{
+    static const char *const yes[] = { "", "1", "yes", "on", "true", "enable" };
+    static const char *const no[] = { "0", "no", "off", "false", "disable" };
+
+    for (size_t i = 0; i < sizeof yes / sizeof yes[0]; i++) {
+        if (strcmp(val, yes[i]) == 0) {
+            return 1;
+        }
+    }
+    for (size_t i = 0; i < sizeof no / sizeof no[0]; i++) {
+        if (strcmp(val, no[i]) == 0) {
+            return 0;
+        }
+    }
+    return -1;
+}
+
+static bool parse_bool(const char *val, void *to)
+{
+    int b = word_bool(val);
+
+    if (b >= 0) {
+        *(bool *)to = b != 0;
+    }
+    return b >= 0;
+}
+
+/* xpti=<bool> | dom0=<bool>,domu=<bool>: any "on" is on for all. */
+static bool parse_xpti(const char *val, void *to)
+{
+    int b = word_bool(val);
+
+    if (strcmp(val, "default") == 0) {
+        return true;
+    }
+    if (b < 0) {
+        return false;
+    }
+    *(int32_t *)to = b;
+    return true;
+}
+
+/* Sizes as Xen reads them: a number without a suffix is in KiB. */
+static bool parse_size(const char **s, uint64_t *out)
+{
+    uint64_t n;
+    const char *p;
+    unsigned int shift = 10;
+
+    if (!parse_number(*s, &n, &p)) {
+        return false;
+    }
+    switch (*p | 32) {
+    case 'b':
+        shift = 0;
+        p++;
+        break;
+    case 'k':
+        p++;
+        break;
+    case 'm':
+        shift = 20;
+        p++;
+        break;
+    case 'g':
+        shift = 30;
+        p++;
+        break;
+    case 't':
+        shift = 40;
+        p++;
+        break;
+    default:
+        break;
+    }
+    if (n > UINT64_MAX >> shift) {
+        return false;
+    }
+    *out = n << shift;
+    *s = p;
+    return true;
+}
+
+/* dom0_mem=[min:<size>,][max:<size>,][<size>] */
+static bool parse_dom0_mem(const char *val, void *to)
+{
+    struct options *o = to;
+
+    while (*val != '\0') {
+        uint64_t *field = &o->dom0_mem;
+        if (strncmp(val, "min:", 4) == 0) {
+            field = &o->dom0_mem_min;
+            val += 4;
+        } else if (strncmp(val, "max:", 4) == 0) {
+            field = &o->dom0_mem_max;
+            val += 4;
+        }
+        if (!parse_size(&val, field)) {
+            return false;
+        }
+        if (*val == ',') {
+            val++;
+        } else if (*val != '\0') {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool parse_text32(const char *val, void *to)
+{
+    return strlcpy(to, val, sizeof options.console) < sizeof options.console;
+}
+
+static bool parse_text64(const char *val, void *to)
+{
+    return strlcpy(to, val, sizeof options.com1) < sizeof options.com1;
+}
+
+/* conswitch=<character>[x] */
+static bool parse_conswitch(const char *val, void *to)
+{
+    struct options *o = to;
+    unsigned int c = (unsigned int)(unsigned char)val[0] | 32u;
+
+    if (c < 'a' || c > 'z' || (val[1] != '\0' && (val[1] != 'x' || val[2] != '\0'))) {
+        return false;
+    }
+    o->conswitch = c - 'a' + 1;
+    o->conswitch_keep = val[1] == 'x';
+    return true;
+}
+
+/* none, error, warning, info, debug, all; "a/b" names a rate-limited part too, of which the first counts. */
+static bool parse_level(const char *val, void *to)
+{
+    static const struct {
+        const char *word;
+        uint32_t level;
+    } words[] = { { "none", LOG_ERR },     { "error", LOG_ERR },   { "warning", LOG_WARN },
+                  { "info", LOG_INFO },    { "debug", LOG_DEBUG }, { "all", LOG_DEBUG } };
+
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        size_t n = strlen(words[i].word);
+        if (strncmp(val, words[i].word, n) == 0 && (val[n] == '\0' || val[n] == '/')) {
+            *(uint32_t *)to = words[i].level;
+            return true;
+        }
+    }
+    return false;
+}
+
+struct option_row {
+    const char *name;
+    parse_fn *parse;
+    void *to;
+};
+
+static const struct option_row rows[] = {
+    { "console", parse_text32, options.console },
+    { "com1", parse_text64, options.com1 },
+    { "conswitch", parse_conswitch, &options },
+    { "loglvl", parse_level, &options.loglvl },
+    { "guest_loglvl", parse_level, &options.guest_loglvl },
+    { "dom0_mem", parse_dom0_mem, &options },
+    { "dom0_max_vcpus", parse_u32, &options.dom0_max_vcpus },
+    { "dom0_vcpus_pin", parse_bool, &options.dom0_vcpus_pin },
+    { "maxcpus", parse_u32, &options.maxcpus },
+    { "noreboot", parse_bool, &options.noreboot },
+    { "smep", parse_bool, &options.smep },
+    { "smap", parse_bool, &options.smap },
+    { "x2apic", parse_bool, &options.x2apic },
+    { "xpti", parse_xpti, &options.xpti },
+    { "spec-ctrl", parse_text64, options.spec_ctrl },
+    { "sync_console", parse_bool, &options.sync_console },
+};
+
+static const struct option_row *find_row(const char *name, size_t len)
+{
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        if (strlen(rows[i].name) == len && memcmp(rows[i].name, name, len) == 0) {
+            return &rows[i];
+        }
+    }
+    return NULL;
+}
+
+/* One word of the command line: name, name=value or no-name. */
+static void parse_word(const char *word, size_t len)
+{
+    char val[VALUE_MAX] = "";
+    size_t name_len = 0;
+    bool has_value;
+
+    while (name_len < len && word[name_len] != '=') {
+        name_len++;
+    }
+    has_value = name_len < len;
+    const struct option_row *row = find_row(word, name_len);
+    if (row == NULL && !has_value && len > 3 && memcmp(word, "no-", 3) == 0) {
+        row = find_row(word + 3, len - 3);
+        if (row != NULL && row->parse != parse_bool) {
+            row = NULL;
+        }
+        memcpy(val, "no", sizeof "no");
+    }
+    if (row == NULL) {
+        log_warn("unknown option '%.*s' ignored", (int)len, word);
+        return;
+    }
+    size_t val_len = has_value ? len - name_len - 1 : 0;
+    if (val_len >= sizeof val) {
+        log_warn("option '%s': value too long", row->name);
+        return;
+    }
+    if (has_value) {
+        memcpy(val, word + name_len + 1, val_len);
+        val[val_len] = '\0';
+    }
+    if (!row->parse(val, row->to)) {
+        log_warn("option '%s': bad value '%s' ignored", row->name, val);
+    }
+}
+
+void cmdline_parse(const char *text)
+{
+    (void)strlcpy(cmdline_raw, text, sizeof cmdline_raw);
+    while (*text != '\0') {
+        size_t len = 0;
+        while (*text == ' ' || *text == '\t') {
+            text++;
+        }
+        while (text[len] != '\0' && text[len] != ' ' && text[len] != '\t') {
+            len++;
+        }
+        if (len > 0) {
+            parse_word(text, len);
+        }
+        text += len;
+    }
+    log_set_levels((enum log_level)options.loglvl, (enum log_level)options.guest_loglvl);
+}

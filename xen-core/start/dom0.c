@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: MIT */
+/* Domain 0: how much memory, how many vcpus; the machine's part loads its kernel. */
+#include "start/start.h"
+
+#include "abi/types.h"
+#include "abi/xen.h"
+#include "base/log.h"
+#include "base/panic.h"
+#include "domain/domain.h"
+#include "domain/vcpu.h"
+#include "mm/heap.h"
+#include "port/cpu.h"
+#include "port/start.h"
+#include "sched/sched.h"
+#include "start/boot_info.h"
+#include "start/cmdline.h"
+
+#define DOM0_EVTCHN_MAX   4095u
+#define DOM0_GRANT_FRAMES 64u
+#define DOM0_MAPTRACK     1024u
+#define FRAMES_PER_MIB    256u
+
+/* Kept back for the hypervisor and guests' structures when dom0 gets "all": a sixteenth, at most 128 MiB. */
+static uint64_t reserve_frames(uint64_t free)
+{
+    uint64_t sixteenth = free / 16;
+    uint64_t most = UINT64_C(128) * FRAMES_PER_MIB;
+
+    return sixteenth < most ? sixteenth : most;
+}
+
+static uint64_t dom0_frames(void)
+{
+    uint64_t free = heap_free_frames();
+    uint64_t frames = options.dom0_mem >> PAGE_SHIFT;
+    uint64_t min = options.dom0_mem_min >> PAGE_SHIFT;
+    uint64_t max = options.dom0_mem_max >> PAGE_SHIFT;
+
+    if (frames == 0) {
+        frames = free - reserve_frames(free);
+    }
+    if (max != 0 && frames > max) {
+        frames = max;
+    }
+    if (frames < min) {
+        frames = min;
+    }
+    if (frames > free) {
+        panic("dom0_mem: %lu MiB wanted, %lu MiB free; give less (dom0_mem=) or more memory",
+              (unsigned long)(frames / FRAMES_PER_MIB), (unsigned long)(free / FRAMES_PER_MIB));
+    }
+    return frames;
+}
+
+void dom0_build(const struct boot_info *bi)
+{
+    uint32_t vcpus = options.dom0_max_vcpus != 0 ? options.dom0_max_vcpus : port_cpu_count();
+    struct domain *d;
+
+    if (bi->kernel.size == 0) {
+        panic("no kernel for domain 0: the configuration file names none");
+    }
+    struct domain_config cfg = {
+        .max_vcpus = vcpus,
+        .max_evtchn_port = DOM0_EVTCHN_MAX,
+        .max_grant_frames = DOM0_GRANT_FRAMES,
+        .max_maptrack_frames = DOM0_MAPTRACK,
+        .is_hw = true,
+        .is_ctl = true,
+    };
+    int rc = domain_create(0, &cfg, &d);
+    if (rc != 0) {
+        panic("domain 0 cannot be created: error %d", rc);
+    }
+    dom0 = d;
+
+    spin_lock(&d->life_lock);
+    for (uint32_t i = 0; i < vcpus; i++) {
+        if (vcpu_get(d, i) == NULL && vcpu_create(d, i) == NULL) {
+            panic("domain 0: no memory for vcpu %u", i);
+        }
+    }
+    spin_unlock(&d->life_lock);
+
+    uint64_t frames = dom0_frames();
+    uint64_t max = options.dom0_mem_max >> PAGE_SHIFT;
+    atomic_store(&d->max_frames, max > frames ? max : options.dom0_mem_max != 0 ? frames : UINT32_MAX);
+    log_info("domain 0: %u vcpus, %lu MiB", vcpus, (unsigned long)(frames / FRAMES_PER_MIB));
+    port_dom0_load(d, d->vcpu[0], bi, frames);
+    atomic_store(&d->life, DL_ALIVE);
+    domain_unpause(d);
+    vcpu_up(d->vcpu[0]);
+}
