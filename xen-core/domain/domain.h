@@ -69,7 +69,7 @@ struct domain {
     /* State that control calls show. */
     uint8_t handle[16];
     _Atomic uint32_t pause_count; /* paused by control calls or by the hypervisor */
-    bool ctl_paused;           /* one of these is from domctl pausedomain */
+    uint32_t ctl_pause_count;  /* so many of these are from domctl pausedomain; 1 at creation [life] */
     _Atomic uint32_t shutting_down; /* asked for, or crashed: its vcpus are being stopped */
     _Atomic uint32_t is_shut_down;  /* all of them have stopped */
     uint32_t shutdown_code;    /* SHUTDOWN_*; valid from shutting_down on */

@@ -17,3 +17,5 @@ void gnttab_domain_destroy(struct domain *d);
 /* Frame idx of d's table for XENMEM_acquire_resource / setup; grows it if allowed. 0, -EINVAL, -ENOMEM. */
 int gnttab_table_frame(struct domain *d, uint32_t idx, mfn_t *mfn);
 uint32_t gnttab_table_frames(struct domain *d);
+/* How many frames it may grow to. */
+uint32_t gnttab_max_frames(struct domain *d);

@@ -101,5 +101,19 @@ void frame_put_type(struct frame *f);
 int frame_get_writable(struct frame *f, const struct domain *owner) __attribute__((warn_unused_result));
 void frame_put_writable(struct frame *f);
 
+/*
+ * The owner gives frames up (mem_op.c).  Each takes `pages` of d; the caller holds no reference.
+ *
+ * frame_release: d's own reference ("allocated") is dropped and the frame leaves d's list; freed when the last other
+ *   reference goes.  0, -EINVAL (not d's, or released before), -EBUSY (pinned).
+ * frame_take: only if d's own reference is the only one and no type is held: marks it RELEASING and takes it off the
+ *   list (owned_frames falls), not freed.  0 or -EINVAL.  Then one of: frame_untake (as it was before; cannot fail),
+ *   frame_free_taken (frees it).
+ */
+int frame_release(struct frame *f, struct domain *d) __attribute__((warn_unused_result));
+int frame_take(struct frame *f, struct domain *d) __attribute__((warn_unused_result));
+void frame_untake(struct frame *f, struct domain *d);
+void frame_free_taken(struct frame *f, struct domain *d);
+
 /* Start of day: the table exists, every frame is owned by nobody with refs == 0. */
 void frame_init(void);
