@@ -71,12 +71,12 @@ static int word_bool(const char *val)
     static const char *const no[] = { "0", "no", "off", "false", "disable" };
 
     for (size_t i = 0; i < sizeof yes / sizeof yes[0]; i++) {
-        if (strcmp(val, yes[i]) == 0) {
+        if (str_eq(val, yes[i])) {
             return 1;
         }
     }
     for (size_t i = 0; i < sizeof no / sizeof no[0]; i++) {
-        if (strcmp(val, no[i]) == 0) {
+        if (str_eq(val, no[i])) {
             return 0;
         }
     }
@@ -98,7 +98,7 @@ static bool parse_xpti(const char *val, void *to)
 {
     int b = word_bool(val);
 
-    if (strcmp(val, "default") == 0) {
+    if (str_eq(val, "default")) {
         return true;
     }
     if (b < 0) {
@@ -156,10 +156,10 @@ static bool parse_dom0_mem(const char *val, void *to)
 
     while (*val != '\0') {
         uint64_t *field = &o->dom0_mem;
-        if (strncmp(val, "min:", 4) == 0) {
+        if (str_starts(val, "min:")) {
             field = &o->dom0_mem_min;
             val += 4;
-        } else if (strncmp(val, "max:", 4) == 0) {
+        } else if (str_starts(val, "max:")) {
             field = &o->dom0_mem_max;
             val += 4;
         }
@@ -177,12 +177,12 @@ static bool parse_dom0_mem(const char *val, void *to)
 
 static bool parse_text32(const char *val, void *to)
 {
-    return strlcpy(to, val, sizeof options.console) < sizeof options.console;
+    return str_copy(to, sizeof options.console, val) < sizeof options.console;
 }
 
 static bool parse_text64(const char *val, void *to)
 {
-    return strlcpy(to, val, sizeof options.com1) < sizeof options.com1;
+    return str_copy(to, sizeof options.com1, val) < sizeof options.com1;
 }
 
 /* conswitch=<character>[x] */
@@ -210,7 +210,7 @@ static bool parse_level(const char *val, void *to)
 
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
         size_t n = strlen(words[i].word);
-        if (strncmp(val, words[i].word, n) == 0 && (val[n] == '\0' || val[n] == '/')) {
+        if (str_starts(val, words[i].word) && (val[n] == '\0' || val[n] == '/')) {
             *(uint32_t *)to = words[i].level;
             return true;
         }
@@ -292,7 +292,7 @@ static void parse_word(const char *word, size_t len)
 
 void cmdline_parse(const char *text)
 {
-    (void)strlcpy(cmdline_raw, text, sizeof cmdline_raw);
+    (void)str_copy(cmdline_raw, sizeof cmdline_raw, text);
     while (*text != '\0') {
         size_t len = 0;
         while (*text == ' ' || *text == '\t') {
