@@ -40,6 +40,8 @@ pte_t pt_walk_l1(struct vcpu *v, uint64_t va);
 /* Base pointers. kernel: new_baseptr. Takes and drops references. locks: mm(d) taken inside. 0, -EINVAL, HC_AGAIN. */
 int64_t mm_set_root(struct vcpu *v, mfn_t mfn, bool user);
 void mm_drop_roots(struct vcpu *v);
+/* Pin a table (MMUEXT_PIN_*, and dom0's first tables): 0, -EINVAL, -EBUSY, HC_AGAIN. locks: takes mm(d). */
+int64_t mm_pin(struct domain *d, mfn_t mfn, enum frame_type t);
 
 int64_t hc_mmu_update(struct vcpu *v, struct hcall_args *a);
 int64_t hc_update_va_mapping(struct vcpu *v, struct hcall_args *a);

@@ -9,9 +9,11 @@
 #include "guest/cpuid.h"
 #include "guest/mm_x86.h"
 #include "guest/trap.h"
+#include "guest/x86_domain.h"
 #include "guest/x86_flags.h"
 #include "lib/str.h"
 #include "mm/heap.h"
+#include "abi/hcall_nr.h"
 #include "port/time.h"
 
 _Static_assert(256 * sizeof(struct x86_trap_entry) == PAGE_SIZE, "trap tables are one frame");
@@ -75,5 +77,28 @@ void port_domain_destroy(struct domain *d)
     if (d->arch.e820 != NULL) {
         heap_free(d->arch.e820, 0);
         d->arch.e820 = NULL;
+    }
+}
+
+/*
+ * push %rcx; push %r11; mov $nr,%eax; syscall; pop %r11; pop %rcx; ret -- SYSCALL clobbers rcx and r11.
+ * The stub of iret leaves rax, r11, rcx on the stack as the head of struct iret_context.
+ */
+void x86_hypercall_page_fill(void *page)
+{
+    static const uint8_t call[] = { 0x51, 0x41, 0x53, 0xb8, 0,    0,    0,    0,
+                                    0x0f, 0x05, 0x41, 0x5b, 0x59, 0xc3 };
+    static const uint8_t iret[] = { 0x51, 0x41, 0x53, 0x50, 0xb8, 0, 0, 0, 0, 0x0f, 0x05 };
+    uint8_t *stub = page;
+
+    memset(page, 0xcc, PAGE_SIZE);
+    for (unsigned int nr = 0; nr < PAGE_SIZE / 32; nr++, stub += 32) {
+        if (nr == __HYPERVISOR_iret) {
+            memcpy(stub, iret, sizeof iret);
+            stub[5] = (uint8_t)nr;
+        } else {
+            memcpy(stub, call, sizeof call);
+            stub[4] = (uint8_t)nr;
+        }
     }
 }
