@@ -204,7 +204,7 @@ $(O)/efi/%/payload.o: %
 
 $(O)/efi/%/joist.so: $(efi-objs) $(O)/efi/%/payload.o arch/efi/joist-efi.lds
 	$(call say,EFI LD,$@)
-	$(Q)$(LD) -nostdlib -znocombreloc -shared -Bsymbolic --no-undefined --build-id=none -z noexecstack -L /usr/lib \
+	$(Q)$(LD) -nostdlib -znocombreloc -shared -Bsymbolic --no-undefined --no-warn-rwx-segments --build-id=none -z noexecstack -L /usr/lib \
 	    -L $(shell $(CC) -print-file-name=.) -L /usr/lib/$(shell $(CC) -print-multiarch 2>/dev/null || echo x86_64-linux-gnu) \
 	    -T arch/efi/joist-efi.lds /usr/lib/crt0-efi-x86_64.o $(efi-objs) $(O)/efi/$*/payload.o \
 	    $(efi-libs) -l:libefi.a -l:libgnuefi.a $(shell $(CC) -print-libgcc-file-name) -o $@

@@ -105,7 +105,7 @@ enum kv_line kv_next_line(struct slice *rest, unsigned int *line, struct kv *out
         rest->len -= n;
         (*line)++;
         text = trim(text);
-        if (text.len == 0 || text.at[0] == '#') {
+        if (text.len == 0 || text.at[0] == '#' || text.at[0] == ';') {
             continue;
         }
         *out = (struct kv){ .key = text,
