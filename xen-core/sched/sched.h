@@ -22,6 +22,8 @@ void sched_wake(struct vcpu *v);
 void sched_sleep(struct vcpu *v);
 /* Wait until v is not loaded anywhere (its registers are in v->arch). Not for the current vcpu. */
 void sched_wait_off_cpu(struct vcpu *v);
+/* Current vcpu waits for an event (sched_op block, HLT): returns at once if an upcall is due. Unmasks upcalls. */
+void sched_block(struct vcpu *v);
 /* Current vcpu gives way (sched_op yield). */
 void sched_yield(struct vcpu *v);
 /* CW_SCHED work: choose and switch. Does not return on hardware when it switches. Called on the way to a guest, no locks. */

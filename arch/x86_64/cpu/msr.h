@@ -66,3 +66,6 @@ uint64_t cpu_dr_mask_unused(void);
 uint64_t cpu_ldt_window(void);
 /* Put v's xstate area (not loaded) into the initial state. */
 void cpu_xstate_reset(struct vcpu *v);
+/* PCI configuration by configuration mechanism 1: `cf8` as latched by the guest (enable bit set), offset 0-3, size 1, 2, 4. locks: takes pcicfg. */
+uint32_t cpu_pci_read(uint32_t cf8, unsigned int offset, unsigned int size);
+void cpu_pci_write(uint32_t cf8, unsigned int offset, unsigned int size, uint32_t val);

@@ -1,3 +1,3 @@
 # SPDX-License-Identifier: MIT
 guest-y += $(addprefix arch/x86_64/guest/, \
-    trap.o entrypoints.o debugreg.o cpuid.o msr.o ctx.o x86_domain.o hcall_table.o pv_dom0.o)
+    trap.o entrypoints.o debugreg.o cpuid.o msr.o ctx.o x86_domain.o hcall_table.o pv_dom0.o priv_emul.o port_io.o)

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT */
+/* I/O ports of a guest.  PCI's address port is latched per domain: the live register is the hypervisor's to change. */
+#include "guest/port_io.h"
+
+#include "cpu/msr.h"
+#include "domain/domain.h"
+#include "domain/vcpu.h"
+#include "irq/rights.h"
+#include "port/copy.h"
+
+#define PCI_ADDRESS  0xcf8u
+#define PCI_DATA     0xcfcu
+#define PCI_ENABLE   0x80000000u
+
+bool port_io_iopl_ok(const struct vcpu *v)
+{
+    return v->arch.iopl >= (v->arch.kernel_mode ? 1 : 3);
+}
+
+bool port_io_allowed(struct vcpu *v, uint16_t port, unsigned int size)
+{
+    uint8_t bits[2] = { 0xff, 0xff };
+
+    if (port_io_iopl_ok(v)) {
+        return true;
+    }
+    if (v->arch.iobmp_va == 0 || (uint32_t)port + size > v->arch.iobmp_ports) {
+        return false;
+    }
+    size_t n = (port & 7u) + size > 8 ? 2 : 1;
+    if (guest_read(bits, gptr(v->arch.iobmp_va + port / 8), n) != 0) {
+        return false;
+    }
+    uint32_t map = (uint32_t)bits[0] | (uint32_t)bits[1] << 8;
+    return (map >> (port & 7) & ((1u << size) - 1)) == 0;
+}
+
+static uint32_t all_ones(unsigned int size)
+{
+    return size == 4 ? UINT32_MAX : (1u << (8 * size)) - 1;
+}
+
+static bool is_pci_data(uint16_t port, unsigned int size)
+{
+    return port >= PCI_DATA && port + size <= PCI_DATA + 4;
+}
+
+uint32_t port_io_read(struct vcpu *v, uint16_t port, unsigned int size)
+{
+    struct domain *d = v->d;
+
+    if (!rights_check(d, RIGHT_PORT, port, (uint64_t)port + size - 1)) {
+        return all_ones(size);
+    }
+    if (port == PCI_ADDRESS && size == 4) {
+        return d->arch.pci_cf8;
+    }
+    if (is_pci_data(port, size)) {
+        return (d->arch.pci_cf8 & PCI_ENABLE)
+                   ? cpu_pci_read(d->arch.pci_cf8, port - PCI_DATA, size)
+                   : all_ones(size);
+    }
+    return cpu_in(port, size);
+}
+
+void port_io_write(struct vcpu *v, uint16_t port, unsigned int size, uint32_t val)
+{
+    struct domain *d = v->d;
+
+    if (!rights_check(d, RIGHT_PORT, port, (uint64_t)port + size - 1)) {
+        return;
+    }
+    if (port == PCI_ADDRESS && size == 4) {
+        d->arch.pci_cf8 = val;
+        return;
+    }
+    if (is_pci_data(port, size)) {
+        if (d->arch.pci_cf8 & PCI_ENABLE) {
+            cpu_pci_write(d->arch.pci_cf8, port - PCI_DATA, size, val);
+        }
+        return;
+    }
+    cpu_out(port, size, val);
+}
