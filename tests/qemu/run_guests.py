@@ -15,7 +15,7 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import harness  # noqa: E402
 
-# name -> arguments of harness.Machine; one line per guest
+# name -> arguments of harness.Machine, and vcpus if not as many as CPUs
 GUESTS = {
     "hello": {},
     "hcalls": {},
@@ -26,8 +26,8 @@ GUESTS = {
     "events": {},
     "grants": {},
     "timer": {},
-    "fpu": {},
-    "sched": {},
+    "fpu": {"vcpus": 2},
+    "sched": {"vcpus": 2},
     "smp": {"smp": 4},
     "stress": {"smp": 4},
 }
@@ -44,9 +44,10 @@ def run(name, efi, verbose=False):
     if not os.path.exists(elf):
         return "TEST %s FAIL %s does not exist" % (name, os.path.relpath(elf)), 0
     echo = (lambda s: print(s, end="", flush=True)) if verbose else None
-    options = opts.pop("options", "") + " dom0_max_vcpus=%d" % opts.get("smp", 1)
+    smp = opts.pop("smp", 1)
+    options = "dom0_max_vcpus=%d" % opts.pop("vcpus", smp)
     with harness.Machine("guest-" + name, efi=efi, kernel=elf, cmdline="guest=" + name, mem=512,
-                         smp=opts.pop("smp", 1), dom0_mem=128, options=options, echo=echo, **opts) as m:
+                         smp=smp, dom0_mem=128, options=options, echo=echo, **opts) as m:
         try:
             m.expect(VERDICT + "|" + DEAD, LIMIT)
             found = re.search(VERDICT, m.all)

@@ -27,12 +27,16 @@ void check_at(bool ok, const char *file, int line, const char *fmt, ...)
     va_start(ap, fmt);
     vformat(text, sizeof(text), fmt, ap);
     va_end(ap);
-    print("FAILED %s:%d: %s\r\n", file, line, text);
     lock(&check_lock);
-    if (checks_failed++ == 0) {
+    u32 nth = ++checks_failed;
+
+    if (nth == 1) {
         memcpy(first_failure, text, sizeof(text));
     }
     unlock(&check_lock);
+    if (nth <= 20) {
+        print("FAILED %s:%d: %s\r\n", file, line, text);
+    }
 }
 
 void test_skip(const char *why)

@@ -21,20 +21,37 @@ void kit_secondary_main(void)
     struct kit_cpu *cpu = this_cpu();
 
     kit_traps_init();
-    events_unmask();
-    cpu->state = 1;
-    cpu->entry();
-    cpu->state = 2;
-    vcpu_op(VCPUOP_down, cpu->id, NULL);
-    kit_stop(SHUTDOWN_crash);
+    for (;;) { /* once round for each cpu_start() */
+        events_unmask();
+        cpu->state = 1;
+        cpu->entry();
+        cpu->state = 2;
+        vcpu_op(VCPUOP_down, cpu->id, NULL);
+    }
 }
 
-/* Initialises and starts vCPU id at entry, on its own stack; 0 or the hypervisor's error. */
+/* A vCPU that has ended goes on behind its VCPUOP_down; it cannot be initialised twice. */
+static long cpu_restart(struct kit_cpu *cpu, void (*entry)(void))
+{
+    u64 end = now() + 1000000000;
+
+    while (vcpu_op(VCPUOP_is_up, cpu->id, NULL) == 1 && now() < end) {
+        sched_op(SCHEDOP_yield, NULL);
+    }
+    cpu->entry = entry;
+    cpu->state = 0;
+    return vcpu_op(VCPUOP_up, cpu->id, NULL);
+}
+
+/* Starts vCPU id at entry, on its own stack; 0 or the hypervisor's error. */
 long cpu_start(u32 id, void (*entry)(void))
 {
     static struct vcpu_guest_context c;
     struct kit_cpu *cpu = cpu_of(id);
 
+    if (cpu->state == 2) {
+        return cpu_restart(cpu, entry);
+    }
     memset(&c, 0, sizeof(c));
     *cpu = (struct kit_cpu){ .id = id, .entry = entry };
     c.flags = VGCF_in_kernel;

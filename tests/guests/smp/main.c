@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: MIT */
+/* Several vCPUs: start, stop, IPIs, events bound to vCPUs, NMIs, TLB shoot-down, timers. */
+#include "kit/kit.h"
+
+const char kit_name[] = "smp";
+
+#define SEC 1000000000UL
+
+static volatile u32 hits[KIT_MAX_CPUS], seen_on[KIT_MAX_CPUS], quit, shoot, started;
+static volatile u64 *volatile target;
+static volatile u64 last_seen[KIT_MAX_CPUS];
+static evtchn_port_t ipi[KIT_MAX_CPUS];
+static u32 cpus;
+
+static void on_ipi(evtchn_port_t port)
+{
+    u32 me = this_cpu()->id;
+
+    hits[me]++;
+    seen_on[me] = port;
+}
+
+/* Secondaries read the target word over and over and publish what they see. */
+static void worker(void)
+{
+    u32 me = this_cpu()->id;
+
+    __atomic_fetch_add(&started, 1, __ATOMIC_SEQ_CST);
+    while (!quit) {
+        if (shoot) {
+            last_seen[me] = *target;
+        }
+        __asm__ volatile("pause");
+    }
+}
+
+static void test_start(void)
+{
+    static struct vcpu_guest_context bad;
+
+    for (u32 i = 1; i < cpus; i++) {
+        check_eq(vcpu_op(VCPUOP_is_up, i, NULL), 0);
+        check_eq(vcpu_op(VCPUOP_up, i, NULL), -EINVAL); /* not initialised */
+    }
+    bad.flags = VGCF_in_kernel;
+    bad.ctrlreg[3] = 0x7fffffffUL << 12;
+    check(vcpu_op(VCPUOP_initialise, 1, &bad) < 0);
+    check_eq(vcpu_op(VCPUOP_initialise, 1, (void *)8), -EFAULT);
+    for (u32 i = 1; i < cpus; i++) {
+        check_eq(cpu_start(i, worker), 0);
+        check(wait_until(&cpu_of(i)->state, 1, 2 * SEC));
+        check_eq(vcpu_op(VCPUOP_is_up, i, NULL), 1);
+        check_eq(vcpu_op(VCPUOP_initialise, i, &bad), -EEXIST);
+        check_eq(vcpu_op(VCPUOP_up, i, NULL), 0); /* up already */
+    }
+    check(wait_until(&started, cpus - 1, 2 * SEC));
+}
+
+static void test_ipis(void)
+{
+    for (u32 i = 0; i < cpus; i++) {
+        long p = bind_ipi(i);
+
+        check(p > 0);
+        ipi[i] = (evtchn_port_t)p;
+        event_handler(ipi[i], on_ipi);
+        event_unmask_port(ipi[i]);
+    }
+    for (u32 n = 1; n <= 50; n++) {
+        for (u32 i = 0; i < cpus; i++) {
+            check_eq(event_send(ipi[i]), 0);
+            check(wait_until(&hits[i], n, SEC));
+            check_eq(seen_on[i], ipi[i]);
+        }
+    }
+}
+
+/* An inter-domain port (of ours to ourselves) moves between vCPUs. */
+static void test_bind_vcpu(void)
+{
+    struct evtchn_alloc_unbound a = { .dom = DOMID_SELF, .remote_dom = DOMID_SELF };
+    struct evtchn_bind_interdomain b = { .remote_dom = DOMID_SELF };
+
+    check_eq(event_op(EVTCHNOP_alloc_unbound, &a), 0);
+    b.remote_port = a.port;
+    check_eq(event_op(EVTCHNOP_bind_interdomain, &b), 0);
+    event_clear(b.local_port);
+    event_handler(b.local_port, on_ipi);
+    event_unmask_port(b.local_port);
+    for (u32 i = 0; i < cpus; i++) {
+        struct evtchn_bind_vcpu bv = { .port = b.local_port, .vcpu = i };
+        u32 before = hits[i];
+
+        check_eq(event_op(EVTCHNOP_bind_vcpu, &bv), 0);
+        check_eq(event_send(a.port), 0);
+        check(wait_until(&hits[i], before + 1, SEC));
+        check_eq(seen_on[i], b.local_port);
+    }
+    event_close(b.local_port);
+    event_close(a.port);
+}
+
+/* The mapping is changed under the readers: after the call none may see the old page. */
+static void test_shootdown(void)
+{
+    u64 *a = page_alloc(), *b = page_alloc(), *win = page_alloc();
+    u32 stale = 0;
+
+    a[0] = 1;
+    b[0] = 2;
+    target = win;
+    page_remap(win, mfn_of(a) * PAGE | PTE_RW);
+    mmuext1(MMUEXT_TLB_FLUSH_ALL, 0);
+    shoot = 1;
+    for (u32 n = 0; n < 200; n++) {
+        u64 *to = n & 1 ? a : b;
+        u64 flush = n % 3 ? UVMF_INVLPG | UVMF_ALL : UVMF_TLB_FLUSH | UVMF_ALL;
+
+        check_eq(update_va(win, mfn_of(to) * PAGE | PTE_RW, flush), 0);
+        spin_ns(50000); /* a read that was under way when the call returned is over */
+        for (u32 i = 1; i < cpus; i++) {
+            last_seen[i] = 0;
+        }
+        u64 end = now() + 2 * SEC;
+
+        for (u32 i = 1; i < cpus; i++) {
+            while (last_seen[i] == 0 && now() < end) {
+                __asm__ volatile("pause");
+            }
+            stale += last_seen[i] != to[0];
+        }
+    }
+    shoot = 0;
+    spin_ns(1000000);
+    page_restore(win);
+    check_eq(stale, 0);
+}
+
+static volatile u32 nmis[KIT_MAX_CPUS];
+
+static bool on_nmi(struct kit_regs *r)
+{
+    if (r->vector == 2) {
+        __atomic_fetch_add(&nmis[this_cpu()->id], 1, __ATOMIC_SEQ_CST);
+        return true;
+    }
+    return false;
+}
+
+static void test_nmi(void)
+{
+    kit_trap_hook = on_nmi;
+    for (u32 i = 1; i < cpus; i++) {
+        check_eq(vcpu_op(VCPUOP_send_nmi, i, NULL), 0);
+        check(wait_until(&nmis[i], 1, SEC));
+    }
+    kit_trap_hook = NULL;
+}
+
+static void test_remote_timer(void)
+{
+    struct vcpu_set_singleshot_timer t = { .timeout_abs_ns = now() + 1000000 };
+
+    check_eq(vcpu_op(VCPUOP_set_singleshot_timer, 1, &t), -EINVAL); /* only one's own */
+    for (u32 i = 0; i < cpus; i++) {
+        long p = bind_virq(VIRQ_TIMER, i);
+
+        check(p > 0);
+        check_eq(event_close((evtchn_port_t)p), 0);
+    }
+}
+
+static void test_stop(void)
+{
+    struct vcpu_runstate_info rs = { 0 };
+
+    quit = 1;
+    for (u32 i = 1; i < cpus; i++) {
+        check(wait_until(&cpu_of(i)->state, 2, 2 * SEC));
+        u64 end = now() + SEC;
+
+        while (vcpu_op(VCPUOP_is_up, i, NULL) == 1 && now() < end) {
+            __asm__ volatile("pause");
+        }
+        check_eq(vcpu_op(VCPUOP_is_up, i, NULL), 0);
+        check_eq(vcpu_op(VCPUOP_get_runstate_info, i, &rs), 0);
+        check_eq(rs.state, RUNSTATE_offline);
+    }
+}
+
+void test_main(void)
+{
+    cpus = cpu_count();
+    if (cpus < 2) {
+        test_skip("one vCPU only");
+        return;
+    }
+    test_start();
+    test_ipis();
+    test_bind_vcpu();
+    test_shootdown();
+    test_nmi();
+    test_remote_timer();
+    test_stop();
+}
