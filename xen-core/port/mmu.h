@@ -17,6 +17,9 @@
 /* Map device memory, uncached; never unmapped. NULL if the window is full. Start of day and init only. */
 void *port_map_device(paddr_t pa, uint64_t size);
 
+/* Firmware's memory (tables, names) that is not RAM of ours: readable address, NULL if it is not mapped. */
+const void *port_phys_va(paddr_t pa);
+
 /* Machine-to-physical table entry of a frame of RAM: what M2P shows to guests. */
 void port_m2p_set(mfn_t mfn, uint64_t pfn);
 uint64_t port_m2p_get(mfn_t mfn);

@@ -24,6 +24,11 @@
 /* The loader's copy lies in memory that is given away; this one stays. */
 static struct boot_info boot;
 
+const struct boot_info *boot_info_get(void)
+{
+    return &boot;
+}
+
 static void check_boot_info(const struct boot_info *bi)
 {
     if (bi->magic != BOOT_INFO_MAGIC || bi->size != sizeof *bi) {
