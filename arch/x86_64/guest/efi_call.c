@@ -271,7 +271,7 @@ static int64_t next_variable(struct xenpf_efi_runtime_call *op, struct efi_buffe
 
 static int64_t variable_info(struct xenpf_efi_runtime_call *op, struct efi_buffers *b)
 {
-    if (op->misc & ~XEN_EFI_VARINFO_BOOT_SNAPSHOT) {
+    if (op->misc & ~(uint32_t)XEN_EFI_VARINFO_BOOT_SNAPSHOT) {
         return -EINVAL;
     }
     uint64_t args[5] = { op->u.query_variable_info.attr, ptr(&b->word[0]), ptr(&b->word[1]),
