@@ -13,6 +13,7 @@
 #include "mm/frame.h"
 #include "mm/heap.h"
 #include "port/cpu.h"
+#include "port/ctl.h"
 #include "port/irq.h"
 #include "port/start.h"
 #include "port/time.h"
@@ -72,6 +73,7 @@ void start(const struct boot_info *bi)
     cmdline_parse(boot.options);
     port_console_early(&boot);       /* first visible line */
     banner();
+    port_memory_map_init(&boot);    /* kept for dom0 and control calls */
     port_cpu_init(&boot);
     boot_alloc_init(&boot);          /* bump allocator over the memory map */
     port_mmu_init(&boot);            /* own tables; frame table and M2P are backed */

@@ -47,7 +47,7 @@
      (ALLOW_1D & COPY_1D))
 /* 0x80000001.ecx without SVM, IBS, SKINIT, WDT, LWP, performance counters. */
 #define ALLOW_E1C                                                                                  \
-    (BIT(0) | BIT(5) | BIT(6) | BIT(7) | BIT(8) | BIT(11) | BIT(16) | BIT(21) | BIT(22))
+    (BIT(0) | BIT(1) | BIT(5) | BIT(6) | BIT(7) | BIT(8) | BIT(11) | BIT(16) | BIT(21) | BIT(22))
 #define ALLOW_DA1 (BIT(0) | BIT(1) | BIT(2))
 #define ALLOW_E7D BIT(8)
 #define ALLOW_E8B (BIT(0) | BIT(2) | BIT(9))
