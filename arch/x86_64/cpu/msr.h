@@ -69,5 +69,3 @@ void cpu_xstate_reset(struct vcpu *v);
 /* PCI configuration by configuration mechanism 1: `cf8` as latched by the guest (enable bit set), offset 0-3, size 1, 2, 4. locks: takes pcicfg. */
 uint32_t cpu_pci_read(uint32_t cf8, unsigned int offset, unsigned int size);
 void cpu_pci_write(uint32_t cf8, unsigned int offset, unsigned int size, uint32_t val);
-/* Identity of a running cpu: local APIC id and ACPI processor uid; false if `cpu` does not run. */
-bool cpu_ids(unsigned int cpu, uint32_t *apic_id, uint32_t *acpi_id);

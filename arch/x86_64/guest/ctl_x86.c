@@ -6,6 +6,7 @@
 #include "abi/features.h"
 #include "abi/sysctl.h"
 #include "abi/version.h"
+#include "cpu/machine.h"
 #include "cpu/msr.h"
 #include "domain/domain.h"
 #include "domain/vcpu.h"
