@@ -9,7 +9,9 @@
 struct boot_info;
 
 void boot_alloc_init(const struct boot_info *bi);
-/* Physical address of `frames` contiguous frames aligned to `align` frames (a power of two), not zeroed. Panics if there are none. */
+/* Physical address of `frames` contiguous frames aligned to `align` frames (a power of two), not
+ * zeroed. Panics if there are none. */
 paddr_t boot_alloc(uint64_t frames, uint64_t align);
-/* Give everything usable that was not taken to the heap (after frame_init); ends the use of boot_alloc. */
+/* Give everything usable that was not taken to the heap (after frame_init); ends the use of
+ * boot_alloc. */
 void boot_alloc_finish(const struct boot_info *bi);

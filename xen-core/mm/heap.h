@@ -13,8 +13,9 @@ struct domain;
 #define HEAP_MAX_ORDER 20 /* 4 GiB */
 
 /* Flags of heap_alloc_*(). */
-#define HEAP_ANY     0u
-#define HEAP_NOSCRUB 1u /* the caller overwrites the frames entirely at once */
+#define HEAP_ANY 0u
+#define HEAP_NOSCRUB \
+    1u /* not zeroed: the caller overwrites all at once, or it is domain 0 being built */
 #define HEAP_BELOW(bits) ((unsigned int)(bits) << 8) /* machine addresses below 2^bits; 0 = any */
 
 /*
@@ -25,26 +26,32 @@ void *heap_alloc(unsigned int order, unsigned int flags);
 void heap_free(void *va, unsigned int order);
 
 /*
- * 2^order frames for a domain: zeroed, owner d, refs 1 each ("allocated"), on d's page list, counted
- * against d->max_frames.  Returns the first frame or NULL (no memory, limit, or d is dying).
- * locks: takes heap, pages(d).
+ * 2^order frames for a domain: zeroed, owner d, refs 1 each ("allocated"), on d's page list,
+ * counted against d->max_frames.  Returns the first frame or NULL (no memory, limit, or d is
+ * dying). locks: takes heap, pages(d).
  */
 struct frame *heap_alloc_domain(struct domain *d, unsigned int order, unsigned int flags);
 
 /*
- * One zeroed frame that the hypervisor shares with d (shared_info, grant table): owner d, not on its page list and not
- * counted against max_frames; holds a reference to d until it is free.  refs and type_refs 1 as FT_WRITABLE, both
- * the hypervisor's, given back by heap_free_shared(); it is free when guests have dropped theirs too.  NULL: no memory.
+ * One zeroed frame that the hypervisor shares with d (shared_info, grant table): owner d, not on
+ * its page list and not counted against max_frames; holds a reference to d until it is free.  refs
+ * and type_refs 1 as FT_WRITABLE, both the hypervisor's, given back by heap_free_shared(); it is
+ * free when guests have dropped theirs too.  NULL: no memory.
  */
 struct frame *heap_alloc_shared(struct domain *d);
 void heap_free_shared(struct frame *f);
 /* Domain death: drop the owner's reference of every frame on d's list, bounded. 0 or HC_AGAIN. */
 int64_t heap_relinquish(struct domain *d);
 
-/* Called by frame_put() when the last reference goes: unlink from the owner, scrub, free. */
+/* Called by frame_put() when the last reference goes: unlink from the owner, free. */
 void heap_release(struct frame *f);
+/* d's list of frames. locks: pages(d) held.  link: true if the list was empty; unlink: true if it
+ * is empty now. */
+bool heap_link(struct frame *f, struct domain *d);
+bool heap_unlink(struct frame *f, struct domain *d);
 
-/* Give the frames [first, end) of usable RAM to the heap (start of day). */
+/* Give the frames [first, end) of usable RAM to the heap (start of day). They may have been
+ * reserved before. */
 void heap_add(mfn_t first, mfn_t end);
 
 uint64_t heap_free_frames(void);  /* frames free now (claims not deducted) */

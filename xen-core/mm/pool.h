@@ -8,14 +8,17 @@
 
 struct pool {
     const char *name;
-    uint32_t size;      /* bytes of an object, rounded up to 16 */
-    uint32_t live;      /* objects out [lock] */
-    void *free;         /* list through the objects [lock] */
+    uint32_t size; /* bytes of an object, rounded up to 16 */
+    uint32_t live; /* objects out [lock] */
+    void *free;    /* list through the objects [lock] */
     struct spinlock lock;
 };
 
-#define POOL(pname, type) { .name = (pname), .size = (uint32_t)((sizeof(type) + 15u) & ~15u), \
-                            .lock = SPINLOCK(LOCK_heap_pool) }
+#define POOL(pname, type)                                                 \
+    {                                                                     \
+        .name = (pname), .size = (uint32_t)((sizeof(type) + 15u) & ~15u), \
+        .lock = SPINLOCK(LOCK_heap_pool)                                  \
+    }
 
 /* A zeroed object or NULL. Objects are at most a page; larger things use heap_alloc(). */
 void *pool_alloc(struct pool *p);
