@@ -89,6 +89,7 @@ static void on_listener(struct ev_fd *src, short revents)
     while ((fd = accept4(src->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0) {
         struct conn *c = conn_new(s, &sock_ops);
         c->who = (struct who){ .is_privileged = true };
+        c->base = 0; /* xl reads "domid" and means its own domain */
         c->fd = fd;
         c->event = (struct ev_fd){ .fd = fd, .events = POLLIN, .handler = on_socket, .owner = c };
         evloop_add(s->loop, &c->event);
