@@ -27,7 +27,9 @@ struct gnttab;       /* gnttab/gnttab.h */
 struct rights;       /* irq/rights.h */
 struct pirq_table;   /* irq/pirq.h */
 
+#define SHUTDOWN_CODE_NONE UINT32_MAX
 #define DOMAIN_WATCHDOGS 2u
+#define DOMAIN_MAX_VCPUS 512u /* pointers in one frame */
 
 enum domain_life {
     DL_BUILDING, /* created, not finished: never ran */
@@ -72,7 +74,7 @@ struct domain {
     uint32_t ctl_pause_count;  /* so many of these are from domctl pausedomain; 1 at creation [life] */
     _Atomic uint32_t shutting_down; /* asked for, or crashed: its vcpus are being stopped */
     _Atomic uint32_t is_shut_down;  /* all of them have stopped */
-    uint32_t shutdown_code;    /* SHUTDOWN_*; valid from shutting_down on */
+    uint32_t shutdown_code;    /* SHUTDOWN_*, or SHUTDOWN_CODE_NONE; one that is set first stays */
     _Atomic uint32_t crash_pending; /* set by domain_crash(), acted on at guest_return */
     uint32_t create_flags;     /* XEN_DOMCTL_CDF_* */
     uint32_t ssidref;

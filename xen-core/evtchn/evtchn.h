@@ -21,7 +21,16 @@ void virq_raise_global(struct domain *d, uint32_t virq);
 void evtchn_raise(struct domain *d, uint32_t port);
 /* True if one of the ports v polls for is pending. */
 bool evtchn_poll_pending(struct vcpu *v, const uint32_t *ports, uint32_t n);
+/* v is about to poll / no longer polls: makes raisers look at it. */
+void evtchn_poll_begin(struct vcpu *v);
+void evtchn_poll_end(struct vcpu *v);
+/* True if `port` lies within what d may use. */
+bool evtchn_port_ok(const struct domain *d, uint32_t port);
 /* A vcpu moved its vcpu_info: pending selectors are set so that nothing is lost. */
 void evtchn_vcpu_info_moved(struct vcpu *v);
+/* The checks of every port's state against its peer; panics on a broken invariant. Nothing may be changing. */
+void evtchn_audit(struct domain *d);
+/* Ports in use, for control calls and tests. */
+uint32_t evtchn_count(struct domain *d);
 /* On behalf of a domain: alloc_unbound for the builder (dom0 itself); 0 or -errno. */
 int evtchn_alloc_unbound(struct domain *d, domid_t remote, uint32_t *port);

@@ -4,3 +4,4 @@ core-y += xen-core/hcall/mem_exchange.o
 core-y += xen-core/hcall/mem_op.o
 core-y += xen-core/hcall/misc_op.o
 core-y += xen-core/hcall/multicall.o
+core-y += xen-core/hcall/hcall.o

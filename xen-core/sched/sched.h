@@ -9,8 +9,15 @@
 
 struct vcpu;
 struct domain;
+struct cpumask;
+
+#define SCHED_WEIGHT_DEFAULT 256u
+#define SCHED_WEIGHT_MAX     65535u
 
 void sched_init(void);
+/* A domain's share of the cap machinery. */
+void sched_domain_init(struct domain *d);
+void sched_domain_destroy(struct domain *d);
 void sched_cpu_init(unsigned int cpu);
 /* A new vcpu gets a home cpu; nothing runs yet. */
 void sched_vcpu_init(struct vcpu *v);
@@ -38,3 +45,7 @@ int sched_set_affinity(struct vcpu *v, const struct cpumask *hard, const struct 
 void sched_params_changed(struct domain *d);
 /* ns that a cpu has been idle, for getcpuinfo. */
 uint64_t sched_idle_time(unsigned int cpu);
+/* One line per cpu with work, to the log (debug key). */
+void sched_dump(void);
+/* Checks every run queue; panics on a broken invariant. Tests only: nothing may run. */
+void sched_audit(void);

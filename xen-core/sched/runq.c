@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+/* Run queues: one per cpu, a list sorted by virtual time. */
+#include "sched/runq.h"
+
+#include "base/panic.h"
+#include "domain/vcpu.h"
+
+void runq_init(struct runq *q, unsigned int cpu)
+{
+    spin_init(&q->lock, LOCK_runq);
+    q->cpu = cpu;
+}
+
+/* A preempted vcpu belongs near the tail, a woken one near the head: the head is tried first, then
+ * back from the tail. */
+void runq_insert(struct runq *q, struct vcpu *v)
+{
+    struct vcpu *before = q->tail; /* v goes behind this one */
+
+    bug_if(v->queued);
+    if (q->head != NULL && v->vtime < q->head->vtime) {
+        before = NULL;
+    }
+    while (before != NULL && before->vtime > v->vtime) {
+        before = before->rq_prev;
+    }
+    v->rq_prev = before;
+    v->rq_next = before != NULL ? before->rq_next : q->head;
+    if (v->rq_next != NULL) {
+        v->rq_next->rq_prev = v;
+    } else {
+        q->tail = v;
+    }
+    if (before != NULL) {
+        before->rq_next = v;
+    } else {
+        q->head = v;
+    }
+    v->queued = true;
+    q->count++;
+}
+
+void runq_remove(struct runq *q, struct vcpu *v)
+{
+    bug_if(!v->queued);
+    if (v->rq_prev != NULL) {
+        v->rq_prev->rq_next = v->rq_next;
+    } else {
+        q->head = v->rq_next;
+    }
+    if (v->rq_next != NULL) {
+        v->rq_next->rq_prev = v->rq_prev;
+    } else {
+        q->tail = v->rq_prev;
+    }
+    v->rq_next = NULL;
+    v->rq_prev = NULL;
+    v->queued = false;
+    q->count--;
+}
+
+void runq_raise_floor(struct runq *q)
+{
+    const struct vcpu *c = q->curr != NULL && !q->curr->is_idle ? q->curr : NULL;
+    const struct vcpu *least = q->head;
+
+    if (c != NULL && (least == NULL || c->vtime < least->vtime)) {
+        least = c;
+    }
+    if (least != NULL && least->vtime > q->floor) {
+        q->floor = least->vtime;
+    }
+}
+
+void runq_check(const struct runq *q)
+{
+    const struct vcpu *prev = NULL;
+    uint32_t n = 0;
+
+    for (const struct vcpu *v = q->head; v != NULL; v = v->rq_next) {
+        bug_if(!v->queued || v->rq_prev != prev || v->cpu != q->cpu || v == q->curr || v->is_idle);
+        bug_if(prev != NULL && prev->vtime > v->vtime);
+        bug_if(v->on_cpu != 0);
+        prev = v;
+        n++;
+    }
+    bug_if(q->tail != prev || q->count != n);
+}
