@@ -1,8 +1,13 @@
 # SPDX-License-Identifier: MIT
 # Host unit tests: one line per test, in alphabetical order. unit-y links the core's host library, tool-unit-y the tools'.
 unit-y += test_abi
+unit-y += test_bzimage
+unit-y += test_elf
 unit-y += test_fmt
+unit-y += test_kv
+unit-y += test_loader
 unit-y += test_mem
+unit-y += test_pvplan
 unit-y += test_str
 
 # mem.c defines memcpy and friends, which the host takes from libc: the test gets it under other names.

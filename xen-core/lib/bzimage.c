@@ -16,6 +16,10 @@
 #define OFFSET_PAYLOAD_OFFSET 0x248 /* uint32, from the start of the protected-mode code */
 #define OFFSET_PAYLOAD_LENGTH \
     0x24c /* uint32, with a trailing word of the unpacked size except for gzip */
+#define OFFSET_SYSSIZE  0x1f4 /* uint32: size of the protected-mode code in units of 16 bytes */
+#define OFFSET_PE       0x3c /* uint32: where the PE header is, if the file is an EFI program too */
+#define PE_CHECKSUM     0x58 /* from the PE header: uint32 */
+#define PE_SIGNATURE    0xa8 /* from the PE header: offset and size of the signature, two uint32 */
 #define HEADER_END      0x250
 #define VERSION_PAYLOAD 0x0208
 #define SECTOR          512
@@ -46,6 +50,42 @@ static uint32_t read_u32(const unsigned char *at)
     return v;
 }
 
+/* A word of the PE header that signing changes: the checksum of the file was made when it was 0. */
+static bool signed_byte(uint64_t at, uint64_t pe)
+{
+    return (at >= pe + PE_CHECKSUM && at < pe + PE_CHECKSUM + 4) ||
+           (at >= pe + PE_SIGNATURE && at < pe + PE_SIGNATURE + 8);
+}
+
+/*
+ * The kernel's build ends a bzImage with a checksum that makes the CRC-32 of the whole (without
+ * final inversion) 0. Newer kernels have none: there the last word is padding.
+ */
+static bool checksum_ok(const unsigned char *file, uint64_t size)
+{
+    uint32_t table[256];
+    uint32_t crc = UINT32_MAX;
+    uint64_t pe = read_u32(file + OFFSET_PE);
+
+    if (read_u32(file + size - 4) == 0) {
+        return true;
+    }
+    for (uint32_t i = 0; i < 256; i++) {
+        uint32_t v = i;
+
+        for (unsigned int bit = 0; bit < 8; bit++) {
+            v = (v >> 1) ^ ((v & 1) != 0 ? 0xedb88320u : 0);
+        }
+        table[i] = v;
+    }
+    for (uint64_t i = 0; i < size; i++) {
+        unsigned char byte = i < HEADER_END && signed_byte(i, pe) ? 0 : file[i];
+
+        crc = table[(crc ^ byte) & 0xff] ^ (crc >> 8);
+    }
+    return crc == 0;
+}
+
 static enum payload_kind kind_of(const unsigned char *at, size_t size)
 {
     for (size_t i = 0; i < sizeof(signatures) / sizeof(signatures[0]); i++) {
@@ -66,6 +106,7 @@ int bzimage_find(const void *file, size_t size, struct payload *out)
     uint64_t setup_sects;
     uint64_t offset;
     uint64_t length;
+    uint64_t end;
     uint16_t version;
 
     *out = (struct payload){ .offset = 0, .size = size, .kind = kind_of(at, size) };
@@ -83,7 +124,8 @@ int bzimage_find(const void *file, size_t size, struct payload *out)
     setup_sects = at[OFFSET_SETUP_SECTS] == 0 ? 4 : at[OFFSET_SETUP_SECTS];
     offset = (setup_sects + 1) * SECTOR + read_u32(at + OFFSET_PAYLOAD_OFFSET);
     length = read_u32(at + OFFSET_PAYLOAD_LENGTH);
-    if (offset > size || length > size - offset) {
+    end = (setup_sects + 1) * SECTOR + (uint64_t)read_u32(at + OFFSET_SYSSIZE) * 16;
+    if (offset > size || length > size - offset || end > size) {
         return BZIMAGE_ERR_TRUNCATED;
     }
     out->offset = offset;
@@ -91,6 +133,9 @@ int bzimage_find(const void *file, size_t size, struct payload *out)
     out->kind = kind_of(at + offset, length);
     if (out->kind == PAYLOAD_UNKNOWN) {
         return BZIMAGE_ERR_PAYLOAD;
+    }
+    if (out->kind == PAYLOAD_LZ4 && !checksum_ok(at, end)) {
+        return BZIMAGE_ERR_CHECKSUM; /* the others carry a check of their own */
     }
     if (length > 8 && out->kind != PAYLOAD_ELF) {
         /* gzip ends with the size by its own format; for the others the kernel's build appends it
@@ -115,6 +160,8 @@ const char *bzimage_strerror(int rc)
         return "truncated: the payload reaches beyond the end of the file";
     case BZIMAGE_ERR_PAYLOAD:
         return "the payload is compressed in an unknown way or damaged";
+    case BZIMAGE_ERR_CHECKSUM:
+        return "corrupt: its checksum is wrong";
     default:
         return "unknown error";
     }

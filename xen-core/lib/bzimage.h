@@ -31,6 +31,7 @@ enum bzimage_error {
     BZIMAGE_ERR_PROTOCOL = -2,  /* a boot protocol older than 2.08: has no payload fields */
     BZIMAGE_ERR_TRUNCATED = -3, /* the payload reaches beyond the end of the file */
     BZIMAGE_ERR_PAYLOAD = -4,   /* the payload is compressed by something unknown */
+    BZIMAGE_ERR_CHECKSUM = -5,  /* the file's checksum is wrong */
 };
 
 int bzimage_find(const void *file, size_t size, struct payload *out);
