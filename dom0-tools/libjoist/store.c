@@ -14,9 +14,11 @@
 #include <unistd.h>
 
 #include "abi/io.h"
+#include "libjoist/joist.h"
 
-#define EVENTS_MAX 4096 /* queued events; the oldest are dropped beyond (a full re-read follows) \
-                         */
+#define EVENTS_MAX                                                                \
+    4096 /* queued events; the oldest are dropped beyond (a full re-read follows) \
+          */
 
 struct queued {
     struct queued *next;
@@ -283,30 +285,6 @@ static int send_all(struct store *s, const void *data, size_t size, int64_t end)
     return 0;
 }
 
-/* The store names its errors; these are the names that it uses. */
-static int error_of(const char *name)
-{
-    static const struct {
-        const char *name;
-        int code;
-    } names[] = {
-        { "EINVAL", EINVAL },       { "EACCES", EACCES }, { "EEXIST", EEXIST },
-        { "EISDIR", EISDIR },       { "ENOENT", ENOENT }, { "ENOMEM", ENOMEM },
-        { "ENOSPC", ENOSPC },       { "EIO", EIO },       { "ENOSYS", ENOSYS },
-        { "EROFS", EROFS },         { "EBUSY", EBUSY },   { "EAGAIN", EAGAIN },
-        { "E2BIG", E2BIG },         { "EPERM", EPERM },   { "EISCONN", EISCONN },
-        { "ENOTEMPTY", ENOTEMPTY },
-    };
-    size_t i;
-
-    for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        if (strcmp(name, names[i].name) == 0) {
-            return -names[i].code;
-        }
-    }
-    return -EINVAL;
-}
-
 /* One request and its reply, which is then in s->body (s->head.len bytes and an end mark). */
 static int talk(struct store *s, uint32_t type, uint32_t tx, const struct piece *pieces,
                 size_t count)
@@ -343,7 +321,9 @@ static int talk(struct store *s, uint32_t type, uint32_t tx, const struct piece 
             if (s->head.type == XS_WATCH_EVENT) {
                 queue_event(s);
             } else if (s->head.type == XS_ERROR) {
-                return error_of(s->body);
+                int err = joist_errno_of(s->body);
+
+                return err > 0 ? -err : -EINVAL;
             } else if (s->head.type != type || s->head.req_id != head.req_id) {
                 drop(s);
                 return -EPROTO;

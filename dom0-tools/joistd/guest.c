@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: MIT */
+/* The guests that the daemon owns: creating, ending by request or by themselves, taking over. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "abi/sched.h"
+#include "common/log.h"
+#include "joistd/host.h"
+#include "joistd/joistd.h"
+#include "joistd/skeleton.h"
+
+struct guest *guest_by_name(const struct joistd *d, const char *name)
+{
+    struct guest *g;
+
+    for (g = d->guests; g != NULL; g = g->next) {
+        if (strcmp(g->config.name, name) == 0) {
+            return g;
+        }
+    }
+    return NULL;
+}
+
+struct guest *guest_by_domid(const struct joistd *d, int domid)
+{
+    struct guest *g;
+
+    for (g = d->guests; g != NULL; g = g->next) {
+        if (g->domid == domid && domid >= 0) {
+            return g;
+        }
+    }
+    return NULL;
+}
+
+static struct guest *guest_new(struct joistd *d, const struct config *c, json_t *settings)
+{
+    struct guest *g = xalloc(sizeof(*g));
+    struct guest **at = &d->guests;
+
+    g->d = d;
+    g->config = *c;
+    g->settings = settings;
+    g->domid = -1;
+    g->start_time = time(NULL);
+    while (*at != NULL) {
+        at = &(*at)->next;
+    }
+    *at = g;
+    return g;
+}
+
+struct guest *guest_create(struct joistd *d, const struct config *c, json_t *settings,
+                           bool is_paused, struct fail *f)
+{
+    struct guest *g;
+    int rc;
+
+    for (g = d->guests; g != NULL; g = g->next) {
+        if (memcmp(g->config.uuid, c->uuid, 16) == 0) {
+            fail_set(f, -EEXIST, "create", c->name, "its uuid is that of the guest %s",
+                     g->config.name);
+            fail_remedy(f, "remove the key uuid to get a fresh one");
+            json_decref(settings);
+            return NULL;
+        }
+    }
+    g = guest_new(d, c, settings);
+    g->is_paused_start = is_paused;
+    g->state = GUEST_BUILDING;
+    rc = state_save(g);
+    if (rc != 0) {
+        fail_set(f, rc, "create", c->name, "its state cannot be saved in %s: %s", d->state_dir,
+                 strerror(-rc));
+    } else if ((rc = life_build(g)) != 0) {
+        fail_set(f, rc, "create", c->name, "no child process: %s", strerror(-rc));
+    }
+    if (rc != 0) {
+        guest_drop(g);
+        return NULL;
+    }
+    return g;
+}
+
+void guest_destroy(struct guest *g)
+{
+    g->is_restart_due = false;
+    switch (g->state) {
+    case GUEST_BUILDING:
+        g->is_destroy_due = true; /* build_done() goes on with it */
+        break;
+    case GUEST_ENDING:
+        state_save(g);
+        break;
+    default:
+        evloop_disarm(g->d->loop, &g->timer);
+        life_end(g);
+        break;
+    }
+}
+
+struct guest *guest_destroy_foreign(struct joistd *d, const char *name,
+                                    const struct xen_domctl_getdomaininfo *info)
+{
+    struct config c = { 0 };
+    struct guest *g;
+
+    snprintf(c.name, sizeof(c.name), "%s", name);
+    memcpy(c.uuid, info->handle, 16);
+    uuid_format(c.uuid, c.uuid_text);
+    g = guest_new(d, &c, NULL);
+    g->domid = info->domain;
+    life_end(g);
+    return g;
+}
+
+int guest_rename(struct guest *g, const char *name, struct fail *f)
+{
+    struct fail store = { 0 };
+    int rc = config_check_name(name, f);
+
+    if (rc != 0) {
+        return rc;
+    }
+    if (g->domid >= 0 && g->d->store != NULL) {
+        rc = skeleton_rename(g->d->store, (uint16_t)g->domid, g->config.uuid_text, name,
+                             STORE_TIMEOUT);
+        if (rc != 0) {
+            fail_set(&store, rc, "rename", g->config.name, "the store refuses: %s", strerror(-rc));
+            *f = store;
+            return rc;
+        }
+    }
+    snprintf(g->config.name, sizeof(g->config.name), "%s", name);
+    if (g->settings != NULL) {
+        json_object_set_new(g->settings, "name", json_string(name));
+    }
+    return state_save(g);
+}
+
+/* Keeps the ended guest under another name and starts a fresh one with its old name. */
+static void rename_and_restart(struct guest *g)
+{
+    struct config c = g->config;
+    json_t *settings = json_deep_copy(g->settings);
+    char name[CONFIG_NAME_MAX + 1];
+    struct fail f = { 0 };
+    char line[1024];
+    unsigned int i;
+
+    for (i = 1; i < 1000; i++) {
+        snprintf(name, sizeof(name), "%.57s-%u", c.name, i);
+        if (guest_by_name(g->d, name) == NULL) {
+            break;
+        }
+    }
+    g->state = GUEST_PRESERVED;
+    if (guest_rename(g, name, &f) == 0 && uuid_generate(c.uuid) == 0) {
+        uuid_format(c.uuid, c.uuid_text);
+        json_object_set_new(settings, "uuid", json_string(c.uuid_text));
+        guest_create(g->d, &c, settings, false, &f);
+    } else {
+        json_decref(settings);
+    }
+    if (f.code != 0) {
+        fail_text(&f, line, sizeof(line));
+        log_error("%s: not restarted: %s", c.name, line);
+    }
+}
+
+static enum end_action action_for(const struct guest *g, int reason)
+{
+    switch (reason) {
+    case SHUTDOWN_poweroff:
+        return g->config.on_poweroff;
+    case SHUTDOWN_reboot:
+        return g->config.on_reboot;
+    case SHUTDOWN_crash:
+        return g->config.on_crash;
+    case SHUTDOWN_watchdog:
+        return g->config.on_watchdog;
+    default:
+        return ACTION_PRESERVE;
+    }
+}
+
+/* The guest's domain has shut down. */
+static void guest_ended(struct guest *g, int reason)
+{
+    enum end_action action = action_for(g, reason);
+    uint64_t lived = evloop_now_ms() - g->started_ms;
+    struct fail f = { 0 };
+    char text[256];
+
+    snprintf(text, sizeof(text), "ended by itself: %s, %llu.%03llu s after its start; %s",
+             host_reason_name(reason), (unsigned long long)(lived / 1000),
+             (unsigned long long)(lived % 1000), config_action_name(action));
+    life_note_end(g, host_reason_name(reason), text);
+    fail_set(&f, reason == SHUTDOWN_crash ? -EIO : -ECANCELED, "start", g->config.name,
+             "the guest ended: %s, %llu ms after its start", host_reason_name(reason),
+             (unsigned long long)lived);
+    fail_remedy(&f, "its console is kept in %s/console-%s.log", g->d->log_dir, g->config.name);
+    api_event(g->d, g, EVENT_ENDED, &f);
+    g->is_paused_start = false;
+    switch (action) {
+    case ACTION_PRESERVE:
+        g->state = GUEST_PRESERVED;
+        state_save(g);
+        api_event(g->d, g, EVENT_KEPT, NULL);
+        break;
+    case ACTION_RENAME_RESTART:
+        rename_and_restart(g);
+        api_event(g->d, g, EVENT_KEPT, NULL);
+        break;
+    default:
+        g->is_restart_due = action == ACTION_RESTART;
+        life_end(g);
+        break;
+    }
+}
+
+void guest_scan(struct joistd *d)
+{
+    const struct xen_domctl_getdomaininfo *info;
+    struct domain_list list;
+    struct guest *g;
+    struct guest *next;
+    int rc = host_domains(d->h, &list);
+
+    if (rc != 0) {
+        log_error("the hypervisor gives no list of domains: %s", strerror(-rc));
+        return;
+    }
+    for (g = d->guests; g != NULL; g = next) {
+        next = g->next;
+        if (g->state != GUEST_RUNNING && g->state != GUEST_PRESERVED) {
+            continue;
+        }
+        info = host_find_uuid(&list, g->config.uuid);
+        if (info == NULL) {
+            life_note_end(g, "destroyed", "its domain was destroyed by someone else");
+            life_end(g);
+        } else if (g->state == GUEST_RUNNING && host_shutdown_reason(info) >= 0) {
+            guest_ended(g, host_shutdown_reason(info));
+        }
+    }
+    api_scanned(d, &list);
+    free(list.info);
+}
+
+void guest_adopt(struct joistd *d, const struct config *c, json_t *settings, const json_t *record)
+{
+    const char *state = json_string_value(json_object_get(record, "state"));
+    struct guest *g = guest_new(d, c, settings);
+
+    g->domid = json_is_integer(json_object_get(record, "domid"))
+                   ? (int)json_integer_value(json_object_get(record, "domid"))
+                   : -1;
+    g->is_restart_due = json_is_true(json_object_get(record, "restart"));
+    g->is_paused_start = json_is_true(json_object_get(record, "paused"));
+    g->start_time = json_integer_value(json_object_get(record, "start_time"));
+    g->started_ms = evloop_now_ms();
+    if (state == NULL || strcmp(state, "building") == 0) {
+        g->state = GUEST_BUILDING;
+    } else if (strcmp(state, "preserved") == 0) {
+        g->state = GUEST_PRESERVED;
+    } else if (strcmp(state, "ending") == 0) {
+        g->state = GUEST_ENDING;
+    } else if (strcmp(state, "waiting") == 0) {
+        g->state = GUEST_WAITING;
+    } else {
+        g->state = GUEST_RUNNING;
+    }
+}
+
+int guest_take_over(struct joistd *d)
+{
+    const struct xen_domctl_getdomaininfo *info;
+    struct domain_list list;
+    struct guest *g;
+    struct guest *next;
+    int rc = host_domains(d->h, &list);
+
+    if (rc != 0) {
+        return rc;
+    }
+    state_load_all(d);
+    for (g = d->guests; g != NULL; g = next) {
+        next = g->next;
+        info = host_find_uuid(&list, g->config.uuid);
+        if (info != NULL) {
+            g->domid = info->domain;
+        }
+        log_info("%s: taken over %s", g->config.name,
+                 g->state == GUEST_RUNNING && info != NULL ? "running" : "to be finished");
+        if (g->state == GUEST_WAITING) {
+            if (life_build(g) != 0) {
+                guest_drop(g);
+            }
+        } else if (g->state == GUEST_BUILDING || g->state == GUEST_ENDING || info == NULL) {
+            /* a creation was never acknowledged; a restart goes on after the remains are gone */
+            life_end(g);
+        }
+    }
+    free(list.info);
+    guest_scan(d);
+    return 0;
+}

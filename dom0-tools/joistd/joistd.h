@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT */
+/* The daemon's state: one event loop, the guests it owns, the clients that talk to it. */
+#pragma once
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/evloop.h"
+#include "common/fail.h"
+#include "joistd/config.h"
+#include "joistd/job.h"
+#include "libjoist/joist.h"
+#include "libjoist/store.h"
+
+#define ENDED_MAX          32   /* ended guests that are remembered */
+#define STORE_TIMEOUT      2000 /* ms the daemon itself waits for the store */
+#define STORE_TIMEOUT_JOB  30000
+#define QUICK_LIFE_MS      2000 /* a guest that ends sooner is restarted only after ... */
+#define QUICK_LIFE_WAIT_MS 2000
+#define SETTLE_MS          200 /* `create` waits so long to see a guest that crashes at once */
+
+struct conn;
+struct domain_list;
+struct xen_domctl_getdomaininfo;
+
+enum guest_state {
+    GUEST_BUILDING,  /* a child builds it */
+    GUEST_RUNNING,   /* exists in the hypervisor, started or paused */
+    GUEST_PRESERVED, /* has ended and is kept for inspection */
+    GUEST_ENDING,    /* a child destroys it */
+    GUEST_WAITING,   /* between its end and its restart */
+};
+
+struct guest {
+    struct guest *next;
+    struct joistd *d;
+    enum guest_state state;
+    struct config config;
+    json_t *settings; /* what config was made from, kept on disk; NULL: not started by us */
+    int domid;        /* -1: none */
+    bool is_paused_start;
+    bool is_restart_due; /* when its end is complete, build it again */
+    bool is_destroy_due; /* asked for while it was being built */
+    uint64_t started_ms; /* monotonic; for quick deaths */
+    int64_t start_time;  /* seconds since 1970; for uptime */
+    struct job job;
+    struct ev_timer timer;
+};
+
+struct joistd {
+    struct evloop *loop;
+    struct joist *h;
+    struct store *store;
+    struct ev_fd store_source;
+    struct ev_timer store_timer;
+    struct guest *guests;
+    struct conn *conns;
+    struct ev_fd listener;
+    json_t *ended; /* array, the latest last: name, domid, reason, text, time */
+    const char *state_dir;
+    const char *log_dir;
+};
+
+/* --- guest.c: the state machine ------------------------------------------------------------- */
+
+struct guest *guest_by_name(const struct joistd *d, const char *name);
+struct guest *guest_by_domid(const struct joistd *d, int domid);
+
+/*
+ * Starts a new guest from its settings (taken over).  Returns it in state GUEST_BUILDING, or NULL
+ * with the failure: a name or UUID that exists (-EEXIST), no child, no file for its state.
+ */
+struct guest *guest_create(struct joistd *d, const struct config *c, json_t *settings,
+                           bool is_paused, struct fail *f);
+
+/* Ends a guest whatever its state; its settings are forgotten when that is complete. */
+void guest_destroy(struct guest *g);
+
+/* Destroys a domain that joistd did not start; returns the guest that stands for it meanwhile. */
+struct guest *guest_destroy_foreign(struct joistd *d, const char *name,
+                                    const struct xen_domctl_getdomaininfo *info);
+
+int guest_rename(struct guest *g, const char *name, struct fail *f);
+
+/* Looks at all domains and acts on those that have ended. */
+void guest_scan(struct joistd *d);
+
+/* Reads the saved guests and takes over what runs; removes what was half built. */
+int guest_take_over(struct joistd *d);
+
+/* --- life.c: the two long works of a guest's life -------------------------------------------- */
+
+/* Starts the build in a child; 0 or a negative errno with the guest unchanged. */
+int life_build(struct guest *g);
+/* Starts the end in a child. */
+void life_end(struct guest *g);
+/* Writes down how a guest has ended, for those who ask later. */
+void life_note_end(struct guest *g, const char *reason, const char *text);
+/* Forgets a guest: list, file, memory. */
+void guest_drop(struct guest *g);
+
+/* --- state.c: what is kept on disk ---------------------------------------------------------- */
+
+/* One file per guest; replaced as a whole.  0 or a negative errno. */
+int state_save(const struct guest *g);
+void state_remove(const struct guest *g);
+/* Calls guest_adopt() for each saved guest that can be read. */
+void state_load_all(struct joistd *d);
+void guest_adopt(struct joistd *d, const struct config *c, json_t *settings, const json_t *record);
+
+/* --- api.c: what clients are told ----------------------------------------------------------- */
+
+enum guest_event {
+    EVENT_STARTED, /* it runs, or is paused as asked */
+    EVENT_FAILED,  /* it could not be built; the failure comes along */
+    EVENT_ENDED,   /* it has ended by itself; the text says how */
+    EVENT_KEPT,    /* it has ended and is preserved */
+    EVENT_GONE,    /* its domain is gone and so is all that belonged to it */
+};
+
+/* Tells those who wait for something about this guest.  `why` may be NULL. */
+void api_event(struct joistd *d, struct guest *g, enum guest_event event, const struct fail *why);
+
+/* Tells those who wait for the end of domains that joistd does not own. */
+void api_scanned(struct joistd *d, const struct domain_list *list);

@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: MIT */
+/* joistd: start, the store connection, the loop. */
+#include <errno.h>
+#include <getopt.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "common/daemon.h"
+#include "common/log.h"
+#include "joistd/api.h"
+#include "joistd/skeleton.h"
+
+#include "version.h"
+
+#define STORE_RETRY_MS 100
+
+static const char usage[] =
+    "usage: joistd [options]\n"
+    "Owns the guests: creates, watches, restarts and destroys them for joist(8).\n"
+    "  --foreground       stay attached and log to standard error\n"
+    "  --verbose          log more; may be repeated\n"
+    "  --check            look whether it could start, say so, and end\n"
+    "  --pid-file FILE    instead of /run/joist/joistd.pid\n"
+    "  --socket PATH      instead of /run/joist/joistd.sock\n"
+    "  --state-dir DIR    instead of /var/lib/joist/domains\n"
+    "  --log-dir DIR      instead of /var/log/joist\n"
+    "  --version, --help\n";
+
+struct options {
+    struct daemon daemon;
+    const char *socket;
+    const char *state_dir;
+    const char *log_dir;
+};
+
+/* --- the store ------------------------------------------------------------------------------- */
+
+static void store_ready(struct ev_fd *src, short revents);
+
+static void store_attach(struct joistd *d)
+{
+    d->store_source = (struct ev_fd){
+        .fd = store_fd(d->store), .events = POLLIN, .handler = store_ready, .owner = d
+    };
+    evloop_add(d->loop, &d->store_source);
+}
+
+/* Events are taken from the queue: requests made elsewhere may have put some there. */
+static void store_events(struct joistd *d)
+{
+    struct store_event e;
+    bool is_scan_due = false;
+
+    while (d->store != NULL && store_next_event(d->store, &e)) {
+        is_scan_due = is_scan_due || strncmp(e.path, "@releaseDomain", 14) == 0;
+        store_event_free(&e);
+    }
+    if (is_scan_due) {
+        guest_scan(d);
+    }
+}
+
+static void store_retry(struct ev_timer *t)
+{
+    struct joistd *d = t->owner;
+    int rc = 0;
+
+    if (d->store == NULL) {
+        d->store = store_open();
+        rc = d->store != NULL ? store_watch(d->store, "@releaseDomain", "joistd") : -errno;
+        if (rc != 0 && d->store != NULL) {
+            store_close(d->store);
+            d->store = NULL;
+        }
+    } else if (store_fd(d->store) < 0) {
+        rc = store_reconnect(d->store, 0);
+    }
+    if (rc != 0) {
+        evloop_arm(d->loop, &d->store_timer, STORE_RETRY_MS);
+        return;
+    }
+    log_info("connected to the store");
+    skeleton_control_domain(d->store);
+    store_attach(d);
+    guest_scan(d);
+}
+
+static void store_lost(struct joistd *d)
+{
+    log_warn("the store has gone, connecting again");
+    evloop_del(d->loop, &d->store_source);
+    evloop_arm(d->loop, &d->store_timer, STORE_RETRY_MS);
+}
+
+static void store_ready(struct ev_fd *src, short revents)
+{
+    struct joistd *d = src->owner;
+
+    (void)revents;
+    if (store_fd(d->store) != src->fd || store_pump(d->store) != 0) {
+        store_lost(d);
+    }
+    store_events(d);
+}
+
+/* A request of our own may have found the connection broken, made another, or queued events. */
+static void store_look(struct joistd *d)
+{
+    if (d->store == NULL || d->store_timer.due_ms != 0) {
+        return;
+    }
+    if (store_fd(d->store) < 0) {
+        store_lost(d);
+    } else if (store_fd(d->store) != d->store_source.fd) {
+        evloop_del(d->loop, &d->store_source);
+        store_attach(d);
+    }
+    store_events(d);
+}
+
+/* --- start and end --------------------------------------------------------------------------- */
+
+static int run(struct joistd *d, struct options *o)
+{
+    int rc;
+
+    d->state_dir = o->state_dir;
+    d->log_dir = o->log_dir;
+    d->ended = json_array();
+    d->loop = evloop_new();
+    d->store_timer = (struct ev_timer){ .handler = store_retry, .owner = d };
+    rc = joist_open(&d->h);
+    if (rc == 0) {
+        rc = evloop_catch_signals(d->loop);
+    }
+    if (rc == 0) {
+        rc = guest_take_over(d);
+    }
+    if (rc != 0) {
+        log_error("no access to the hypervisor: %s; joistd must run as root in the control domain",
+                  joist_strerror(rc));
+        return rc;
+    }
+    store_retry(&d->store_timer);
+    rc = api_open(d, o->socket);
+    if (rc != 0) {
+        log_error("cannot listen on %s: %s", o->socket, strerror(-rc));
+        return rc;
+    }
+    daemon_ready(&o->daemon);
+    log_info("serving on %s", o->socket);
+    while (rc == 0 && !evloop_stopped(d->loop)) {
+        rc = evloop_turn(d->loop, -1);
+        store_look(d);
+    }
+    api_close(d, o->socket);
+    return rc;
+}
+
+static int check(const struct options *o)
+{
+    struct joist *h;
+    struct domain_list list;
+    int rc = joist_open(&h);
+
+    rc = rc == 0 ? host_domains(h, &list) : rc;
+    if (rc != 0) {
+        fprintf(stderr, "joistd: no access to the hypervisor: %s\n", joist_strerror(rc));
+        return 1;
+    }
+    printf("joistd: would serve on %s with guests in %s; the hypervisor has %zu domains\n",
+           o->socket, o->state_dir, list.count);
+    return 0;
+}
+
+static int parse(int argc, char **argv, struct options *o)
+{
+    static const struct option longs[] = {
+        { "foreground", no_argument, NULL, 'f' },    { "verbose", no_argument, NULL, 'v' },
+        { "check", no_argument, NULL, 'c' },         { "pid-file", required_argument, NULL, 'p' },
+        { "socket", required_argument, NULL, 's' },  { "state-dir", required_argument, NULL, 'd' },
+        { "log-dir", required_argument, NULL, 'l' }, { "version", no_argument, NULL, 'V' },
+        { "help", no_argument, NULL, 'h' },          { NULL, 0, NULL, 0 },
+    };
+    int c;
+
+    while ((c = getopt_long(argc, argv, "fvh", longs, NULL)) != -1) {
+        switch (c) {
+        case 'f':
+            o->daemon.is_foreground = true;
+            break;
+        case 'v':
+            o->daemon.verbose++;
+            break;
+        case 'c':
+            o->daemon.is_check = true;
+            break;
+        case 'p':
+            o->daemon.pidfile = optarg;
+            break;
+        case 's':
+            o->socket = optarg;
+            break;
+        case 'd':
+            o->state_dir = optarg;
+            break;
+        case 'l':
+            o->log_dir = optarg;
+            break;
+        case 'V':
+            puts("joistd " JOIST_VERSION);
+            return 1;
+        case 'h':
+            fputs(usage, stdout);
+            return 1;
+        default:
+            fputs(usage, stderr);
+            return -EINVAL;
+        }
+    }
+    if (optind < argc) {
+        fprintf(stderr, "joistd: unexpected word \"%s\"\n%s", argv[optind], usage);
+        return -EINVAL;
+    }
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    struct joistd d = { 0 };
+    struct options o = {
+        .daemon = { .name = "joistd", .pidfile = "/run/joist/joistd.pid", .verbose = 1 },
+        .socket = "/run/joist/joistd.sock",
+        .state_dir = "/var/lib/joist/domains",
+        .log_dir = "/var/log/joist",
+    };
+    char log[512];
+    int rc = parse(argc, argv, &o);
+
+    if (rc != 0) {
+        return rc > 0 ? 0 : 2;
+    }
+    if (o.daemon.is_check) {
+        return check(&o);
+    }
+    make_dirs(o.state_dir, 0700);
+    make_dirs(o.log_dir, 0755);
+    make_dirs("/run/joist", 0755);
+    snprintf(log, sizeof(log), "%s/joistd.log", o.log_dir);
+    if (daemon_start(&o.daemon, log) != 0) {
+        return 1;
+    }
+    rc = run(&d, &o);
+    daemon_end(&o.daemon);
+    return rc == 0 ? 0 : 1;
+}

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: MIT */
+/* The guests on disk: one JSON file each, from which a restarted daemon takes over. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "joistd/joistd.h"
+#include "joistd/xlcfg.h"
+
+static const char suffix[] = ".json";
+
+static const char *state_name(enum guest_state s)
+{
+    switch (s) {
+    case GUEST_BUILDING:
+        return "building";
+    case GUEST_PRESERVED:
+        return "preserved";
+    case GUEST_ENDING:
+        return "ending";
+    case GUEST_WAITING:
+        return "waiting";
+    default:
+        return "running";
+    }
+}
+
+static void file_name(const struct guest *g, const char *end, char *path, size_t size)
+{
+    snprintf(path, size, "%s/%s%s", g->d->state_dir, g->config.uuid_text, end);
+}
+
+static int write_file(const char *path, const char *text)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    size_t size = strlen(text);
+    int rc = 0;
+
+    if (fd < 0) {
+        return -errno;
+    }
+    if (write(fd, text, size) != (ssize_t)size || fsync(fd) != 0) {
+        rc = errno != 0 ? -errno : -EIO;
+    }
+    close(fd);
+    return rc;
+}
+
+int state_save(const struct guest *g)
+{
+    char path[512];
+    char next[512];
+    json_t *v;
+    char *text;
+    int rc;
+
+    if (g->settings == NULL) {
+        return 0;
+    }
+    v = json_pack("{s:s, s:s, s:i, s:b, s:b, s:I, s:O}", "state", state_name(g->state), "name",
+                  g->config.name, "domid", g->domid, "restart", g->is_restart_due, "paused",
+                  g->is_paused_start, "start_time", (json_int_t)g->start_time, "settings",
+                  g->settings);
+    text = v != NULL ? json_dumps(v, JSON_INDENT(1)) : NULL;
+    json_decref(v);
+    if (text == NULL) {
+        return -ENOMEM;
+    }
+    file_name(g, suffix, path, sizeof(path));
+    file_name(g, ".new", next, sizeof(next));
+    rc = write_file(next, text);
+    free(text);
+    if (rc == 0 && rename(next, path) != 0) {
+        rc = -errno;
+    }
+    if (rc != 0) {
+        log_error("guest %s: cannot save %s: %s", g->config.name, path, strerror(-rc));
+        unlink(next);
+    }
+    return rc;
+}
+
+void state_remove(const struct guest *g)
+{
+    char path[512];
+
+    if (g->settings != NULL) {
+        file_name(g, suffix, path, sizeof(path));
+        unlink(path);
+    }
+}
+
+static void load(struct joistd *d, const char *path)
+{
+    struct xlcfg settings = { 0 };
+    struct fail f = { 0 };
+    struct config c;
+    char line[1024];
+    json_t *warnings = json_array();
+    json_t *record = json_load_file(path, 0, NULL);
+    json_t *kept = json_object_get(record, "settings");
+    int rc = xlcfg_from_json(&settings, path, kept, &f);
+
+    if (rc == 0) {
+        rc = config_make(&c, &settings, "/", warnings, &f);
+    }
+    if (rc == 0) {
+        guest_adopt(d, &c, json_incref(kept), record);
+    } else {
+        fail_text(&f, line, sizeof(line));
+        log_error("saved guest %s is not read: %s", path, line);
+    }
+    xlcfg_free(&settings);
+    json_decref(record);
+    json_decref(warnings);
+}
+
+void state_load_all(struct joistd *d)
+{
+    char path[512];
+    struct dirent *e;
+    DIR *dir = opendir(d->state_dir);
+
+    while (dir != NULL && (e = readdir(dir)) != NULL) {
+        size_t n = strlen(e->d_name);
+
+        if (n == 36 + sizeof(suffix) - 1 && strcmp(e->d_name + 36, suffix) == 0) {
+            snprintf(path, sizeof(path), "%s/%s", d->state_dir, e->d_name);
+            load(d, path);
+        }
+    }
+    if (dir != NULL) {
+        closedir(dir);
+    }
+}
