@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * joist console: the terminal joined to the guest's pty.  The pty changes when the console daemon
+ * or the guest starts again: joistd is then asked for the new one, and the attachment goes on.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+
+#define ASK_MS      2000  /* between questions whether the guest still exists */
+#define RETRY_MS    50    /* between questions while there is no terminal */
+#define PATIENCE_MS 15000 /* how long there may be none */
+
+struct attached {
+    struct cli *c;
+    const char *domain;
+    int escape;
+    int tty;         /* -1 while there is none */
+    char path[128];  /* of that tty */
+    char last[1024]; /* what joistd said last */
+    bool is_input_raw;
+    struct termios before;
+};
+
+static volatile sig_atomic_t is_ending;
+
+static void end_signal(int number)
+{
+    (void)number;
+    is_ending = 1;
+}
+
+/* The code of the escape character as "^X" or "X"; -1 if it is written neither way. */
+int escape_of(const struct parsed *p)
+{
+    const char *text = p->value['e'];
+
+    if (text == NULL) {
+        return 0x1d;
+    }
+    if (text[0] == '^' && text[1] >= '@' && text[1] <= '~' && text[2] == '\0') {
+        return text[1] & 0x1f;
+    }
+    return text[0] != '\0' && text[1] == '\0' ? (unsigned char)text[0] : -1;
+}
+
+static void detach_tty(struct attached *a)
+{
+    if (a->tty >= 0) {
+        close(a->tty);
+    }
+    a->tty = -1;
+}
+
+static void open_tty(struct attached *a, const char *path)
+{
+    struct termios raw;
+    int fd = open(path, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+
+    if (fd < 0) {
+        snprintf(a->last, sizeof(a->last), "console: %s: %s cannot be opened: %s", a->domain, path,
+                 strerror(errno));
+        return;
+    }
+    if (tcgetattr(fd, &raw) == 0) {
+        cfmakeraw(&raw);
+        tcsetattr(fd, TCSANOW, &raw);
+    }
+    detach_tty(a);
+    a->tty = fd;
+    snprintf(a->path, sizeof(a->path), "%s", path);
+}
+
+/* What joistd says about the guest's terminal. */
+enum answer {
+    ANSWER_TTY,  /* there is one; a->tty is open if that worked */
+    ANSWER_WAIT, /* not now, but there may be one soon */
+    ANSWER_GONE, /* the guest is no more */
+    ANSWER_LOST, /* joistd cannot be reached */
+};
+
+static enum answer ask(struct attached *a)
+{
+    json_t *args = json_pack("{s:s}", "domain", a->domain);
+    json_t *reply;
+    const json_t *result;
+    const json_t *error;
+    enum answer answer;
+    const char *tty;
+
+    if (client_ask(a->c, "console", args, &reply) != 0) {
+        return ANSWER_LOST;
+    }
+    result = json_object_get(reply, "result");
+    error = json_object_get(reply, "error");
+    tty = get_text(result, "tty");
+    if (error != NULL) {
+        snprintf(a->last, sizeof(a->last), "%s", get_text(error, "text"));
+        answer = strcmp(get_text(error, "code"), "ENOENT") == 0 ? ANSWER_GONE : ANSWER_WAIT;
+    } else if (tty[0] == '\0') {
+        snprintf(a->last, sizeof(a->last),
+                 "console: %s: it has no terminal; see whether joist-consoled runs", a->domain);
+        answer = ANSWER_WAIT;
+    } else {
+        if (a->tty < 0 || strcmp(tty, a->path) != 0) {
+            open_tty(a, tty);
+        }
+        answer = ANSWER_TTY;
+    }
+    json_decref(reply);
+    return answer;
+}
+
+static void set_raw(struct attached *a)
+{
+    struct termios raw;
+
+    if (tcgetattr(STDIN_FILENO, &a->before) != 0) {
+        return;
+    }
+    raw = a->before;
+    cfmakeraw(&raw);
+    a->is_input_raw = tcsetattr(STDIN_FILENO, TCSANOW, &raw) == 0;
+}
+
+static void set_cooked(struct attached *a)
+{
+    if (a->is_input_raw) {
+        tcsetattr(STDIN_FILENO, TCSANOW, &a->before);
+    }
+    a->is_input_raw = false;
+}
+
+static void write_all(int fd, const char *data, size_t size)
+{
+    struct pollfd p = { .fd = fd, .events = POLLOUT };
+    ssize_t n;
+
+    while (size > 0 && !is_ending) {
+        n = write(fd, data, size);
+        if (n > 0) {
+            data += n;
+            size -= (size_t)n;
+        } else if (n < 0 && errno == EAGAIN) {
+            if (poll(&p, 1, 1000) <= 0) {
+                return; /* nobody takes it: a guest that reads no input loses it */
+            }
+        } else if (n < 0 && errno != EINTR) {
+            return;
+        }
+    }
+}
+
+/* From the keyboard to the guest; false when the person leaves. */
+static bool pass_input(struct attached *a)
+{
+    char data[256];
+    const char *hit;
+    ssize_t n = read(STDIN_FILENO, data, sizeof(data));
+
+    if (n == 0 || (n < 0 && errno != EINTR && errno != EAGAIN)) {
+        return false;
+    }
+    if (n < 0) {
+        return true;
+    }
+    hit = memchr(data, a->escape, (size_t)n);
+    write_all(a->tty, data, hit != NULL ? (size_t)(hit - data) : (size_t)n);
+    return hit == NULL;
+}
+
+/* From the guest to the screen; false when the terminal has gone. */
+static bool pass_output(struct attached *a)
+{
+    char data[4096];
+    ssize_t n = read(a->tty, data, sizeof(data));
+
+    if (n > 0) {
+        write_all(STDOUT_FILENO, data, (size_t)n);
+        return true;
+    }
+    return n < 0 && (errno == EAGAIN || errno == EINTR);
+}
+
+/* Passes bytes both ways; true when the terminal has gone, false when the person leaves. */
+static bool pass(struct attached *a)
+{
+    struct pollfd p[2] = { { .fd = a->tty, .events = POLLIN },
+                           { .fd = STDIN_FILENO, .events = POLLIN } };
+    int n;
+
+    while (!is_ending) {
+        n = poll(p, 2, ASK_MS);
+        if (n == 0) {
+            enum answer answer = ask(a);
+
+            if (answer == ANSWER_GONE || answer == ANSWER_WAIT || a->tty != p[0].fd) {
+                return true;
+            }
+            continue; /* also while joistd itself starts again: the terminal does not need it */
+        }
+        if (n < 0 && errno != EINTR) {
+            return false;
+        }
+        if (n > 0 && p[0].revents != 0 && !pass_output(a)) {
+            return true;
+        }
+        if (n > 0 && p[1].revents != 0 && !pass_input(a)) {
+            return false;
+        }
+    }
+    return false;
+}
+
+/* Waits until there is a terminal; an exit code or -1 to go on. */
+static int find_tty(struct attached *a, bool is_first)
+{
+    unsigned int waited;
+    enum answer answer;
+
+    for (waited = 0; waited < PATIENCE_MS && !is_ending; waited += RETRY_MS) {
+        answer = ask(a);
+        if (answer == ANSWER_TTY && a->tty >= 0) {
+            if (!is_first) {
+                fprintf(stderr, "\r\n[joist: %s: attached again]\r\n", a->domain);
+            }
+            return -1;
+        }
+        if (answer == ANSWER_GONE) {
+            fprintf(stderr, "%sjoist: %s\r\n", is_first ? "" : "\r\n", a->last);
+            return is_first ? EXIT_FAILED : EXIT_DONE;
+        }
+        if (answer == ANSWER_LOST && is_first) {
+            return EXIT_UNREACHABLE;
+        }
+        poll(NULL, 0, RETRY_MS);
+    }
+    fprintf(stderr, "joist: %s\r\n", a->last);
+    return EXIT_FAILED;
+}
+
+int console_attach(struct cli *c, const char *domain, int escape)
+{
+    struct attached a = { .c = c, .domain = domain, .escape = escape, .tty = -1 };
+    struct sigaction sa = { .sa_handler = end_signal };
+    bool is_first = true;
+    int rc;
+
+    sigaction(SIGTERM, &sa, NULL);
+    sigaction(SIGHUP, &sa, NULL);
+    sigaction(SIGINT, &sa, NULL);
+    do {
+        rc = find_tty(&a, is_first);
+        if (rc >= 0) {
+            break;
+        }
+        if (is_first) {
+            set_raw(&a);
+            c->is_quiet = true;
+        }
+        is_first = false;
+        rc = EXIT_DONE;
+        if (!pass(&a)) {
+            break;
+        }
+        detach_tty(&a);
+    } while (!is_ending);
+    set_cooked(&a);
+    detach_tty(&a);
+    return rc;
+}
+
+int cmd_console(struct cli *c, const struct parsed *p)
+{
+    json_t *reply;
+    json_t *result;
+    int escape = escape_of(p);
+    int rc;
+
+    if (escape < 0) {
+        fprintf(stderr, "joist: console: the escape character is written ^X\n");
+        return EXIT_USAGE;
+    }
+    if (c->is_json) { /* where the console is, for programs that attach by themselves */
+        rc = client_call(c, "console", json_pack("{s:s}", "domain", p->words[0]), &reply, &result);
+        json_decref(reply);
+        return rc;
+    }
+    return console_attach(c, p->words[0], escape);
+}

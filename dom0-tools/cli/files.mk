@@ -1,0 +1,7 @@
+# SPDX-License-Identifier: MIT
+# joist, the command line client of joistd.
+tools-y += joist
+tool-joist-dir := bin
+tool-joist-y := $(addprefix dom0-tools/cli/,joist.o client.o cmd_create.o cmd_console.o cmd_list.o cmd_host.o \
+    cmd_life.o)
+tool-joist-ldlibs := -ljansson
