@@ -7,6 +7,7 @@
 #include "domain/vcpu.h"
 #include "mm/heap.h"
 #include "port/copy.h"
+#include "port/ctl.h"
 #include "port/time.h"
 #include "port/vcpu.h"
 #include "sched/sched.h"
@@ -71,6 +72,14 @@ int64_t domctl_setvcpucontext(struct vcpu *v, struct domain *d, struct xen_domct
     } else {
         domain_pause(d);
         rc = port_vcpu_set_context(t, ctx);
+        if (rc == 0) {
+            spin_lock(&d->life_lock);
+            t->initialised = true;
+            spin_unlock(&d->life_lock);
+            if (port_context_online(ctx)) {
+                vcpu_up(t);
+            }
+        }
         domain_unpause(d);
     }
     heap_free(ctx, CONTEXT_ORDER);

@@ -41,6 +41,9 @@ uint32_t port_features(const struct domain *d);
 /* Bits of d->vm_assist that exist on this machine. */
 uint32_t port_vm_assist_valid(void);
 
+/* Does a context that was set say that the vcpu is to run at once? */
+bool port_context_online(const void *ctx);
+
 /* domctl: d is referenced and not the caller's where the table says so. */
 int64_t port_domctl_set_address_size(struct vcpu *v, struct domain *d, struct xen_domctl *op);
 int64_t port_domctl_get_address_size(struct vcpu *v, struct domain *d, struct xen_domctl *op);

@@ -114,6 +114,11 @@ void port_physinfo(struct xen_sysctl_physinfo *pi)
 
 /* ---- domctl ---- */
 
+bool port_context_online(const void *ctx)
+{
+    return (((const struct vcpu_guest_context *)ctx)->flags & VGCF_online) != 0;
+}
+
 /* 64-bit is what every domain has; the builder says so before it gives memory. */
 int64_t port_domctl_set_address_size(struct vcpu *v, struct domain *d, struct xen_domctl *op)
 {
