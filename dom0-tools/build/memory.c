@@ -122,12 +122,12 @@ int build_populate(struct building *b)
     return fail_remedy(b->f, "lower memory= or destroy another guest");
 }
 
-static uint8_t *map_frames(struct building *b, uint64_t pfn, uint64_t count)
+static uint8_t *map_mfns(struct building *b, const uint64_t *mfns, uint64_t count)
 {
     struct joist_foreign req = {
         .domid = b->out->domid,
         .prot = PROT_READ | PROT_WRITE,
-        .pfns = b->mfns + pfn,
+        .pfns = mfns,
         .pfn_count = count,
     };
     int rc;
@@ -156,7 +156,7 @@ static int put(struct building *b, uint64_t offset, const void *data, uint64_t d
         uint64_t n = size - done < room ? size - done : room;
         uint64_t frames = (in_page + n + PV_PAGE_SIZE - 1) / PV_PAGE_SIZE;
         uint64_t copy = done < data_size ? data_size - done : 0;
-        uint8_t *at = map_frames(b, pfn, frames);
+        uint8_t *at = map_mfns(b, b->mfns + pfn, frames);
 
         if (at == NULL) {
             return b->f->code;
@@ -249,6 +249,23 @@ static int put_start_info(struct building *b)
     return put_part(b, &plan->start_info, &si, sizeof(si));
 }
 
+/* Events are masked on every vCPU until its kernel has set up a way to take them. */
+static int put_shared_info(struct building *b)
+{
+    struct shared_info *si = (struct shared_info *)map_mfns(b, &b->shared_info_mfn, 1);
+    unsigned int i;
+
+    if (si == NULL) {
+        return b->f->code;
+    }
+    memset(si, 0, sizeof(*si));
+    for (i = 0; i < XEN_LEGACY_MAX_VCPUS; i++) {
+        si->vcpu_info[i].evtchn_upcall_mask = 1;
+    }
+    joist_foreign_unmap(b->h, si, 1);
+    return 0;
+}
+
 /* A single RAM range up to maxmem: what the guest may grow to by its balloon. */
 static int set_memory_map(struct building *b)
 {
@@ -294,6 +311,7 @@ int build_write_memory(struct building *b)
     rc = rc == 0 ? put_part(b, &plan->console, NULL, 0) : rc;
     rc = rc == 0 ? put_part(b, &plan->stack, NULL, 0) : rc;
     rc = rc == 0 ? put_start_info(b) : rc;
+    rc = rc == 0 ? put_shared_info(b) : rc;
     rc = rc == 0 ? put_tables(b) : rc;
     rc = rc == 0 ? fill_hypercall_page(b) : rc;
     rc = rc == 0 ? set_memory_map(b) : rc;

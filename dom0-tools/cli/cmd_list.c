@@ -59,12 +59,12 @@ static void print_vcpu(const json_t *d, const json_t *v)
 {
     printf("%-32s %5lld %5lld", get_text(d, "name"), get_int(d, "domid"), get_int(v, "vcpu"));
     if (get_flag(v, "online")) {
-        printf(" %5lld  %c%c- ", get_int(v, "cpu"), get_flag(v, "running") ? 'r' : '-',
+        printf("%5lld   %c%c-", get_int(v, "cpu"), get_flag(v, "running") ? 'r' : '-',
                get_flag(v, "blocked") ? 'b' : '-');
     } else {
-        printf("     -  --p ");
+        printf("    -   --p");
     }
-    printf(" %9.1f  %s / %s\n", seconds(v, "cpu_time_ns"), get_text(v, "affinity_hard"),
+    printf("%10.1f  %s / %s\n", seconds(v, "cpu_time_ns"), get_text(v, "affinity_hard"),
            get_text(v, "affinity_soft"));
 }
 

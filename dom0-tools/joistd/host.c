@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/utsname.h>
 
+#include "abi/hcall_nr.h"
 #include "abi/sched.h"
 #include "abi/sysctl.h"
 #include "abi/version.h"
@@ -206,7 +207,8 @@ static void add_version(struct joist *h, json_t *out)
     struct xen_compile_info ci = { 0 };
     struct xen_platform_parameters pp = { 0 };
     long version = joist_xen_version(h, XENVER_version, &pp, sizeof(pp));
-    long pagesize = joist_xen_version(h, XENVER_pagesize, &pp, sizeof(pp));
+    struct joist_args ask = { { XENVER_pagesize } }; /* which takes no structure */
+    long pagesize = joist_hypercall(h, __HYPERVISOR_xen_version, &ask);
     char extra[XEN_EXTRAVERSION_LEN + 1] = { 0 };
 
     joist_xen_version(h, XENVER_extraversion, extra, XEN_EXTRAVERSION_LEN);
