@@ -292,6 +292,7 @@ FUZZ_SECONDS ?= 4
 T ?= 60
 
 unit-build: $(unit-bin)
+host-lib: $(O)/libcore-host.a $(O)/libtools-host.a
 fuzz-build: $(fuzz-bin)
 
 unit: unit-build
@@ -362,5 +363,8 @@ help:
 
 -include $(shell find $(O) -name '*.d' 2>/dev/null)
 
-.PHONY: all hypervisor tools unit-build fuzz-build unit fuzz-smoke fuzz lint check-qemu check-system all-configs setup check \
+lint-%:
+	$(Q)$(PYTHON) tests/lint/lint.py $*
+
+.PHONY: all hypervisor tools host-lib unit-build fuzz-build unit fuzz-smoke fuzz lint check-qemu check-system all-configs setup check \
         test test-long bench run install clean format help menuconfig defconfig olddefconfig

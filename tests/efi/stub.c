@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The test payload: what the loader handed over, in words, with checks that a wrong handover would fail. */
+/* The test payload: what the loader handed over, in words, with checks that a wrong handover would
+ * fail. */
 
 #include "start/boot_info.h"
 #include "lib/fmt.h"
@@ -64,20 +65,24 @@ void stub_main(const struct boot_info *bi)
     for (uint32_t i = 0; i < bi->range_count; i++) {
         const struct boot_range *r = &bi->ranges[i];
 
-        bad += r->end <= r->start || (i > 0 && r->start < r[-1].end) || ((r->start | r->end) & 4095) != 0;
+        bad += r->end <= r->start || (i > 0 && r->start < r[-1].end) ||
+               ((r->start | r->end) & 4095) != 0;
         usable += r->type == BOOT_USABLE ? r->end - r->start : 0;
         if (bi->options[0] == 'v') {
-            print("STUB range %016lx-%016lx type %u efi %u attr %lx\r\n", r->start, r->end, r->type, r->efi_type,
-                  r->efi_attr);
+            print("STUB range %016lx-%016lx type %u efi %u attr %lx\r\n", r->start, r->end, r->type,
+                  r->efi_type, r->efi_attr);
         }
     }
     rc = elf_parse((const void *)bi->kernel.start, bi->kernel.size, &info);
-    print("STUB loader '%s' ranges %u usable %lu MiB bad %u\r\n", bi->loader_name, bi->range_count, usable >> 20, bad);
+    print("STUB loader '%s' ranges %u usable %lu MiB bad %u\r\n", bi->loader_name, bi->range_count,
+          usable >> 20, bad);
     print("STUB options '%s'\r\nSTUB cmdline '%s'\r\n", bi->options, bi->kernel_cmdline);
-    print("STUB kernel %lu bytes sum %016lx elf %d entry %lx\r\n", bi->kernel.size, sum_of(&bi->kernel), rc, info.entry);
+    print("STUB kernel %lu bytes sum %016lx elf %d entry %lx\r\n", bi->kernel.size,
+          sum_of(&bi->kernel), rc, info.entry);
     print("STUB ramdisk %lu bytes sum %016lx\r\n", bi->ramdisk.size, sum_of(&bi->ramdisk));
-    print("STUB rsdp %d smbios %d fb %ux%u runtime %d secure %u\r\n", bi->rsdp != 0, (bi->smbios | bi->smbios3) != 0,
-          bi->fb.width, bi->fb.height, bi->efi_runtime != 0, bi->secure_boot);
+    print("STUB rsdp %d smbios %d fb %ux%u runtime %d secure %u\r\n", bi->rsdp != 0,
+          (bi->smbios | bi->smbios3) != 0, bi->fb.width, bi->fb.height, bi->efi_runtime != 0,
+          bi->secure_boot);
     print("STUB load ticks %lu\r\nSTUB END\r\n", bi->time_exit - bi->time_entry);
     out8(0x604, 0);
     __asm__ volatile("outw %0, %1" : : "a"((uint16_t)0x2000), "Nd"((uint16_t)0x604));

@@ -1,0 +1,5 @@
+# SPDX-License-Identifier: MIT
+# Fuzzers: one line each. fuzz-NAME-objs adds objects, fuzz-NAME-lib replaces the core's host library.
+fuzz-y += fuzz_bzimage
+fuzz-y += fuzz_elf
+fuzz-y += fuzz_kv
