@@ -20,7 +20,8 @@ LOCK_CLASS(70, timer,        1, 0) /* per cpu: heap of timers */
 LOCK_CLASS(75, pirq,         1, 0) /* per domain: pirq table */
 LOCK_CLASS(80, irqdesc,      1, 0) /* per irq: descriptor */
 LOCK_CLASS(85, pcicfg,       1, 0) /* PCI configuration access */
-LOCK_CLASS(86, tlb,          1, 0) /* the cross-cpu flush request */
+LOCK_CLASS(86, ioapic,       1, 0) /* register window of the I/O APICs */
+LOCK_CLASS(87, tlb,          1, 0) /* the cross-cpu flush request */
 LOCK_CLASS(88, efi,          0, 0) /* firmware runtime services */
 LOCK_CLASS(90, heap,         0, 0) /* free lists of the frame heap */
 LOCK_CLASS(92, heap_pool,    0, 0) /* free lists of object pools */
