@@ -11,4 +11,6 @@ struct acpi_info;
 void tsc_init(const struct acpi_info *acpi);
 /* Every cpu: its timer. */
 void tsc_init_cpu(void);
+/* Once timers work: find the end of an RTC second, which sets the wall clock's fraction. */
+void tsc_watch_rtc(void);
 bool tsc_is_invariant(void);
