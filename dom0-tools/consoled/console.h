@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One guest's console: its ring on one side, terminal and log file on the other.
+ *
+ * Output goes to the log first and leaves the ring only then, so a killed daemon loses nothing
+ * that the log has not. Each guest has an allowance of bytes per period; a guest that floods
+ * finds its ring full and waits, and the control domain has its time. When a guest dies its
+ * terminal stays, to be read, until the name is used again or its time is over.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "abi/io.h"
+#include "common/buf.h"
+#include "common/evloop.h"
+#include "consoled/logfile.h"
+#include "consoled/pty.h"
+#include "libjoist/joist.h"
+
+#define CONSOLE_PERIOD_MS    100
+#define CONSOLE_ALLOWANCE    32768u /* bytes of output per period and guest */
+#define CONSOLE_BACKLOG      65536u /* newest output kept for a terminal that nobody reads */
+#define CONSOLE_KEEP_SECONDS 3600u  /* how long the terminal of a dead guest stays */
+
+struct consoled {
+    struct joist *xen;
+    struct evloop *loop;
+    struct console *consoles;
+    struct ev_fd evtchn;
+    struct ev_timer period;
+    const char *log_dir;
+    const char *link_dir;
+    uint64_t log_budget;
+};
+
+struct console {
+    struct consoled *daemon;
+    uint16_t domid;
+    char *name;                     /* as file name */
+    uint32_t remote;                /* event channel of the guest */
+    uint64_t frame;                 /* of the ring, as the store says */
+    struct xencons_interface *ring; /* NULL: the guest is gone */
+    bool is_foreign;                /* mapped by frame, not by grant */
+    bool is_broken;                 /* its positions made no sense: not served any more */
+    bool is_waiting;                /* allowance used up: masked until the next period */
+    int port;
+    uint32_t allowance;
+    uint64_t died_ms; /* 0: alive */
+    struct pty pty;
+    struct ev_fd terminal;
+    struct logfile log;
+    struct buf backlog; /* output that the terminal has not taken */
+    struct console *next;
+};
+
+struct console_place {
+    uint16_t domid;
+    const char *name;
+    uint64_t frame;
+    uint32_t port;
+};
+
+/* Connects to a guest's console; an older one of the same name that died is dropped. NULL with a
+   line in the log when its ring or terminal cannot be had. */
+struct console *console_open(struct consoled *d, const struct console_place *place);
+struct console *console_find(struct consoled *d, uint16_t domid);
+/* The guest is gone: last output, then ring and port are given back; the terminal stays. */
+void console_died(struct console *c);
+void console_free(struct console *c);
+/* The daemon's event channel fired. */
+void console_on_event(struct ev_fd *src, short revents);
+/* A new allowance for all; old terminals go. */
+void console_on_period(struct ev_timer *src);

@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Which guests there are.
+ *
+ * The two special events and each guest's console directory are watched; whatever fires, the
+ * whole list is read again. That is also all there is to do after the store was restarted.
+ */
+
+#include "consoled/guests.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+
+#define RETRY_MS  100
+#define DOMID_MAX 0x7fefu
+
+static void lost(struct guests *g);
+
+static char *read_node(struct guests *g, uint16_t domid, const char *name)
+{
+    char path[64];
+    char *value = NULL;
+
+    (void)snprintf(path, sizeof(path), "/local/domain/%u/%s", domid, name);
+    return store_read(g->store, 0, path, &value) == 0 ? value : NULL;
+}
+
+/* A decimal number in a node; false when it is missing or is none. */
+static bool read_number(struct guests *g, uint16_t domid, const char *name, uint64_t *out)
+{
+    char *text = read_node(g, domid, name);
+    char *end = NULL;
+    bool is_number = false;
+
+    if (text && text[0] >= '0' && text[0] <= '9') {
+        errno = 0;
+        *out = strtoull(text, &end, 10);
+        is_number = *end == '\0' && errno == 0;
+    }
+    free(text);
+    return is_number;
+}
+
+/* Tells the world where the terminal is, unless it knows. */
+static void publish(struct guests *g, const struct console *c)
+{
+    char path[64];
+    char *known = read_node(g, c->domid, "console/tty");
+
+    if (!known || strcmp(known, c->pty.path) != 0) {
+        (void)snprintf(path, sizeof(path), "/local/domain/%u/console/tty", c->domid);
+        int rc = store_write(g->store, 0, path, c->pty.path);
+        if (rc < 0) {
+            log_warn("cannot write %s: %s", path, joist_strerror(rc));
+        }
+    }
+    free(known);
+}
+
+static void watch_console(struct guests *g, uint16_t domid)
+{
+    char path[64];
+
+    (void)snprintf(path, sizeof(path), "/local/domain/%u/console", domid);
+    (void)store_watch(g->store, path, "console");
+}
+
+/* The toolstack gave the console another ring or port (a restore does). */
+static bool has_moved(const struct console *c, const struct console_place *place)
+{
+    return c->remote != place->port || c->frame != place->frame;
+}
+
+static void look_at(struct guests *g, uint16_t domid)
+{
+    struct console *c = console_find(g->daemon, domid);
+    struct console_place place = { .domid = domid };
+    uint64_t frame;
+    uint64_t port;
+    char *type = read_node(g, domid, "console/type");
+    bool is_ours = !type || strcmp(type, "xenconsoled") == 0;
+
+    free(type);
+    if (!c) {
+        watch_console(g, domid);
+    }
+    if (!is_ours || !read_number(g, domid, "console/port", &port) || port == 0 ||
+        port > INT32_MAX || !read_number(g, domid, "console/ring-ref", &frame)) {
+        return;
+    }
+    place.frame = frame;
+    place.port = (uint32_t)port;
+    if (c && has_moved(c, &place)) {
+        console_free(c);
+        c = NULL;
+    }
+    if (!c) {
+        char *name = read_node(g, domid, "name");
+        place.name = name ? name : "";
+        c = console_open(g->daemon, &place);
+        free(name);
+    }
+    if (c) {
+        publish(g, c);
+    }
+}
+
+static bool is_gone(struct guests *g, uint16_t domid)
+{
+    struct joist_dominfo info;
+    int rc = joist_dominfo(g->daemon->xen, domid, &info);
+
+    return rc == -ESRCH || (rc == 0 && info.is_dying);
+}
+
+/* Dead guests first, so that a name that is used again finds its old terminal gone. */
+static void bury(struct guests *g)
+{
+    struct console *next;
+    char path[64];
+
+    for (struct console *c = g->daemon->consoles; c; c = next) {
+        next = c->next;
+        if (!c->died_ms && is_gone(g, c->domid)) {
+            (void)snprintf(path, sizeof(path), "/local/domain/%u/console", c->domid);
+            (void)store_unwatch(g->store, path, "console");
+            console_died(c);
+        }
+    }
+}
+
+static void look_at_all(struct guests *g)
+{
+    char *names = NULL;
+    size_t count = 0;
+
+    bury(g);
+    if (store_list(g->store, 0, "/local/domain", &names, &count) < 0) {
+        return;
+    }
+    const char *name = names;
+    for (size_t i = 0; i < count; i++, name += strlen(name) + 1) {
+        char *end;
+        unsigned long domid = strtoul(name, &end, 10);
+        if (*name && !*end && domid > 0 && domid <= DOMID_MAX && !is_gone(g, (uint16_t)domid)) {
+            look_at(g, (uint16_t)domid);
+        }
+    }
+    free(names);
+}
+
+static void stop_listening(struct guests *g)
+{
+    if (g->is_listening) {
+        evloop_del(g->daemon->loop, &g->events);
+        g->is_listening = false;
+    }
+}
+
+static void on_store(struct ev_fd *src, short revents)
+{
+    struct guests *g = src->owner;
+    struct store_event e;
+    bool has_news = false;
+
+    (void)revents;
+    int rc = store_pump(g->store);
+    do {
+        has_news = false;
+        while (store_next_event(g->store, &e)) {
+            has_news = true;
+            store_event_free(&e);
+        }
+        if (has_news) {
+            look_at_all(g); /* more may be queued while its answers are awaited */
+        }
+    } while (has_news);
+    if (rc < 0 || store_fd(g->store) < 0) {
+        lost(g);
+    }
+}
+
+static void listen_to_store(struct guests *g)
+{
+    g->events = (struct ev_fd){
+        .fd = store_fd(g->store), .events = POLLIN, .handler = on_store, .owner = g
+    };
+    evloop_add(g->daemon->loop, &g->events);
+    g->is_listening = true;
+    (void)store_watch(g->store, "@introduceDomain", "domains");
+    (void)store_watch(g->store, "@releaseDomain", "domains");
+    look_at_all(g);
+    on_store(&g->events, 0);
+}
+
+static void on_retry(struct ev_timer *src)
+{
+    struct guests *g = src->owner;
+
+    if (!g->store) {
+        g->store = store_open();
+    } else if (store_reconnect(g->store, 0) < 0) {
+        evloop_arm(g->daemon->loop, src, RETRY_MS);
+        return;
+    }
+    if (!g->store) {
+        evloop_arm(g->daemon->loop, src, RETRY_MS);
+        return;
+    }
+    log_info("connected to the store");
+    listen_to_store(g);
+}
+
+static void lost(struct guests *g)
+{
+    log_info("the store is gone: waiting for it");
+    stop_listening(g);
+    evloop_arm(g->daemon->loop, &g->retry, RETRY_MS);
+}
+
+void guests_begin(struct guests *g, struct consoled *d)
+{
+    *g = (struct guests){ .daemon = d };
+    g->retry = (struct ev_timer){ .handler = on_retry, .owner = g };
+    on_retry(&g->retry);
+}
+
+void guests_end(struct guests *g)
+{
+    stop_listening(g);
+    evloop_disarm(g->daemon->loop, &g->retry);
+    if (g->store) {
+        store_close(g->store);
+    }
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/* Pseudo-terminals: what console programs open. */
+#pragma once
+
+#include <limits.h>
+
+struct pty {
+    int master;
+    int slave; /* kept open, so that the terminal lives on when a console program leaves */
+    char path[64];
+};
+
+/* Opens a raw pseudo-terminal; 0 or a negative errno. */
+int pty_open(struct pty *p);
+void pty_close(struct pty *p);
+/* Makes dir/name a symbolic link to the terminal, replacing an older one. 0 or -errno. */
+int pty_link(const struct pty *p, const char *dir, const char *name);
+void pty_unlink(const char *dir, const char *name);
