@@ -16,7 +16,8 @@
 
 #define GRANT_CONSOLE   0u /* reserved grant reference of the console ring */
 #define EVENTS_PER_TURN 256
-#define DEAD_MAX        32 /* terminals of dead guests kept at most */
+#define KEEP_READ_MS    1000u  /* a dead guest's terminal, when everything was read */
+#define KEEP_UNREAD_MS  60000u /* and when not */
 
 /* A guest's name as part of a file name. */
 static char *file_name(const char *name)
@@ -101,6 +102,14 @@ static uint32_t drain(struct console *c, uint32_t limit)
     return total;
 }
 
+/* The period's timer runs only while there is something for it to do. */
+static void need_period(struct consoled *d)
+{
+    if (d->period.due_ms == 0) {
+        evloop_arm(d->loop, &d->period, CONSOLE_PERIOD_MS);
+    }
+}
+
 /* Serves the ring once; unmasks its port unless the allowance is used up. */
 static void serve(struct console *c)
 {
@@ -113,6 +122,7 @@ static void serve(struct console *c)
     c->allowance -= n;
     c->is_waiting = c->allowance == 0;
     if (n > 0) {
+        need_period(c->daemon);
         (void)joist_evtchn_notify(xen, (uint32_t)c->port);
     }
     if (!c->is_waiting) {
@@ -126,6 +136,10 @@ static void on_terminal(struct ev_fd *src, short revents)
     struct console *c = src->owner;
     uint8_t chunk[256];
 
+    if ((revents & POLLHUP) && c->died_ms) {
+        console_free(c); /* nobody has the terminal open */
+        return;
+    }
     if (revents & POLLOUT) {
         push_backlog(c);
     }
@@ -172,11 +186,12 @@ void console_on_period(struct ev_timer *src)
         if (c->is_waiting) {
             serve(c);
         }
-        if (c->died_ms && now - c->died_ms > CONSOLE_KEEP_SECONDS * 1000ull) {
+        if (c->died_ms && now - c->died_ms > (c->backlog.len ? KEEP_UNREAD_MS : KEEP_READ_MS)) {
             console_free(c);
+        } else if (c->died_ms) {
+            need_period(d);
         }
     }
-    evloop_arm(d->loop, src, CONSOLE_PERIOD_MS);
 }
 
 static int map_ring(struct console *c)
@@ -215,32 +230,6 @@ static void unmap_ring(struct console *c)
     c->ring = NULL;
 }
 
-/* Terminals of dead guests: the one of this name goes, and the oldest when there are many. */
-static void drop_dead(struct consoled *d, const char *name)
-{
-    struct console *next;
-    struct console *oldest = NULL;
-    int count = 0;
-
-    for (struct console *c = d->consoles; c; c = next) {
-        next = c->next;
-        if (!c->died_ms) {
-            continue;
-        }
-        if (strcmp(c->name, name) == 0) {
-            console_free(c);
-            continue;
-        }
-        count++;
-        if (!oldest || c->died_ms < oldest->died_ms) {
-            oldest = c;
-        }
-    }
-    if (count >= DEAD_MAX) {
-        console_free(oldest);
-    }
-}
-
 struct console *console_open(struct consoled *d, const struct console_place *place)
 {
     struct console *c = xalloc(sizeof(*c));
@@ -255,7 +244,6 @@ struct console *console_open(struct consoled *d, const struct console_place *pla
     c->allowance = CONSOLE_ALLOWANCE;
     c->pty = (struct pty){ .master = -1, .slave = -1 };
     c->log.fd = -1;
-    drop_dead(d, c->name);
     rc = map_ring(c);
     if (rc == 0) {
         rc = pty_open(&c->pty);
@@ -271,7 +259,7 @@ struct console *console_open(struct consoled *d, const struct console_place *pla
     if (rc < 0) {
         log_warn("console log of %s: %s: nothing is logged", c->name, joist_strerror(rc));
     }
-    rc = pty_link(&c->pty, d->link_dir, c->name);
+    rc = console_link(c->pty.path, d->link_dir, c->name);
     if (rc < 0) {
         log_warn("console link of %s: %s", c->name, joist_strerror(rc));
     }
@@ -295,24 +283,25 @@ void console_died(struct console *c)
     c->is_waiting = false;
     c->died_ms = evloop_now_ms();
     show(c, (const uint8_t *)text, sizeof(text) - 1);
+    if (c->log.fd >= 0) {
+        (void)console_link(c->log.path, c->daemon->link_dir, c->name);
+    }
+    logfile_close(&c->log);
+    /* From now on poll() says when the last console program has left. */
+    close(c->pty.slave);
+    c->pty.slave = -1;
     set_events(c);
+    need_period(c->daemon);
 }
 
 void console_free(struct console *c)
 {
     struct console **link = &c->daemon->consoles;
-    bool is_last = true;
 
     while (*link != c) {
         link = &(*link)->next;
     }
     *link = c->next;
-    for (const struct console *o = c->daemon->consoles; o; o = o->next) {
-        is_last &= strcmp(o->name, c->name) != 0;
-    }
-    if (is_last) {
-        pty_unlink(c->daemon->link_dir, c->name);
-    }
     unmap_ring(c);
     evloop_del(c->daemon->loop, &c->terminal);
     pty_close(&c->pty);

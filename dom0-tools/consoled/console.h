@@ -4,8 +4,9 @@
  *
  * Output goes to the log first and leaves the ring only then, so a killed daemon loses nothing
  * that the log has not. Each guest has an allowance of bytes per period; a guest that floods
- * finds its ring full and waits, and the control domain has its time. When a guest dies its
- * terminal stays, to be read, until the name is used again or its time is over.
+ * finds its ring full and waits, and the control domain has its time. LINK_DIR/NAME leads to
+ * the terminal. When the guest dies it leads to the log file instead; the terminal stays until
+ * the programs that have it open have read the rest.
  */
 #pragma once
 
@@ -19,10 +20,9 @@
 #include "consoled/pty.h"
 #include "libjoist/joist.h"
 
-#define CONSOLE_PERIOD_MS    100
-#define CONSOLE_ALLOWANCE    32768u /* bytes of output per period and guest */
-#define CONSOLE_BACKLOG      65536u /* newest output kept for a terminal that nobody reads */
-#define CONSOLE_KEEP_SECONDS 3600u  /* how long the terminal of a dead guest stays */
+#define CONSOLE_PERIOD_MS 100
+#define CONSOLE_ALLOWANCE 12288u /* bytes of output per period and guest */
+#define CONSOLE_BACKLOG   65536u /* newest output kept for a terminal that nobody reads */
 
 struct consoled {
     struct joist *xen;
@@ -62,11 +62,11 @@ struct console_place {
     uint32_t port;
 };
 
-/* Connects to a guest's console; an older one of the same name that died is dropped. NULL with a
-   line in the log when its ring or terminal cannot be had. */
+/* Connects to a guest's console. NULL with a line in the log when its ring or terminal cannot be
+   had. */
 struct console *console_open(struct consoled *d, const struct console_place *place);
 struct console *console_find(struct consoled *d, uint16_t domid);
-/* The guest is gone: last output, then ring and port are given back; the terminal stays. */
+/* The guest is gone: last output, then ring, port and log file are given back. */
 void console_died(struct console *c);
 void console_free(struct console *c);
 /* The daemon's event channel fired. */

@@ -4,6 +4,6 @@ consoled-core-y := dom0-tools/consoled/console.o dom0-tools/consoled/guests.o \
     dom0-tools/consoled/logfile.o dom0-tools/consoled/pty.o dom0-tools/consoled/ring.o
 
 tools-y += joist-consoled
-tool-joist-consoled-y := dom0-tools/consoled/main.o $(consoled-core-y) $(libjoist-y) \
+tool-joist-consoled-y := dom0-tools/consoled/main.o dom0-tools/libjoist/store.o $(consoled-core-y) $(libjoist-y) \
     $(libjoist-port-y)
 tool-joist-consoled-ldlibs := $(libjoist-ldlibs)

@@ -151,7 +151,6 @@ static int serve(struct options *o, struct joist *xen)
         (struct ev_fd){ .fd = fd, .events = POLLIN, .handler = console_on_event, .owner = &d };
     evloop_add(d.loop, &d.evtchn);
     d.period = (struct ev_timer){ .handler = console_on_period, .owner = &d };
-    evloop_arm(d.loop, &d.period, CONSOLE_PERIOD_MS);
     guests_begin(&guests, &d);
     daemon_ready(&o->daemon);
     while (rc == 0 && !evloop_stopped(d.loop)) {

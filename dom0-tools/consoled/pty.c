@@ -61,7 +61,7 @@ void pty_close(struct pty *p)
     p->master = -1;
 }
 
-int pty_link(const struct pty *p, const char *dir, const char *name)
+int console_link(const char *target, const char *dir, const char *name)
 {
     char path[PATH_MAX];
     int n = snprintf(path, sizeof(path), "%s/%s", dir, name);
@@ -70,15 +70,5 @@ int pty_link(const struct pty *p, const char *dir, const char *name)
         return -ENAMETOOLONG;
     }
     (void)unlink(path);
-    return symlink(p->path, path) < 0 ? -errno : 0;
-}
-
-void pty_unlink(const char *dir, const char *name)
-{
-    char path[PATH_MAX];
-    int n = snprintf(path, sizeof(path), "%s/%s", dir, name);
-
-    if (n > 0 && n < (int)sizeof(path)) {
-        (void)unlink(path);
-    }
+    return symlink(target, path) < 0 ? -errno : 0;
 }

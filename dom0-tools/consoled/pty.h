@@ -13,6 +13,5 @@ struct pty {
 /* Opens a raw pseudo-terminal; 0 or a negative errno. */
 int pty_open(struct pty *p);
 void pty_close(struct pty *p);
-/* Makes dir/name a symbolic link to the terminal, replacing an older one. 0 or -errno. */
-int pty_link(const struct pty *p, const char *dir, const char *name);
-void pty_unlink(const char *dir, const char *name);
+/* Makes dir/name a symbolic link to target, replacing an older one. 0 or -errno. */
+int console_link(const char *target, const char *dir, const char *name);

@@ -264,7 +264,7 @@ static void purge(struct server *s, uint16_t domid)
             perms.list[0] = (struct perm){ .domid = 0, .bits = PERM_NONE };
         }
         if (!perms_equal(&perms, &s->special[i])) {
-            live_set_special(s, i, &perms);
+            live_set_special(s, (enum special)i, &perms);
         }
         perms_free(&perms);
     }

@@ -247,7 +247,7 @@ static int set_perms(struct request *rq, const char *name, const struct perms *p
         if (!who->is_privileged || rq->txn) {
             return who->is_privileged ? -EINVAL : -EACCES;
         }
-        live_set_special(rq->server, which, perms);
+        live_set_special(rq->server, (enum special)which, perms);
         return 0;
     }
     rc = path_is_special(name) ? -EINVAL : resolve(rq, name, &path);

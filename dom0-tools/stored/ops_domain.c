@@ -197,7 +197,8 @@ int ops_get_quota(struct request *rq)
     if (count == 2 && !domain_find(rq->server, domid)) {
         return -ENOENT;
     }
-    int64_t limit = count == 2 ? domain_quota(rq->server, domid, id) : rq->server->quotas.limit[id];
+    int64_t limit = count == 2 ? domain_quota(rq->server, domid, (enum quota_id)id)
+                               : rq->server->quotas.limit[id];
     (void)snprintf(text, sizeof(text), "%lld", (long long)limit);
     ops_reply_text(rq, text);
     return 0;

@@ -84,7 +84,7 @@ void restore_record_all(struct server *s)
     }
     walk_end(&w);
     for (int i = 0; i < SPECIAL_COUNT; i++) {
-        live_record_special(s, i);
+        live_record_special(s, (enum special)i);
     }
     server_record_quotas(s);
     for (size_t i = 0; i < DOMAIN_BUCKETS; i++) {
