@@ -2,9 +2,10 @@
 /*
  * Event channels, 2-level: the table of ports, binding and closing, and making events pending.
  *
- * Sending takes no lock but the sending port's own bit; binding and closing take the table's lock, of both domains in
- * the order of their ids where two are involved.  Memory for ports is allocated before a lock is taken and lives as
- * long as the domain, so a port number once checked stays good.  An interdomain port holds a reference to its peer.
+ * Sending takes no lock but the sending port's own bit; binding and closing take the table's lock,
+ * of both domains in the order of their ids where two are involved.  Memory for ports is allocated
+ * before a lock is taken and lives as long as the domain, so a port number once checked stays good.
+ * An interdomain port holds a reference to its peer.
  */
 #include "evtchn/evtchn.h"
 
@@ -20,7 +21,8 @@
 
 static struct pool table_pool = POOL("evtchn_table", struct evtchn_table);
 
-/* ---- locks ------------------------------------------------------------------------------------ */
+/* ---- locks ------------------------------------------------------------------------------------
+ */
 
 /* Locks d's table, and other's if there is one, in the order of ids. */
 static unsigned long lock_two(struct domain *d, struct domain *other)
@@ -69,7 +71,8 @@ static void port_set(struct evtchn *e, uint64_t word, struct domain *peer)
     port_unlock(e, word);
 }
 
-/* ---- finding ports ---------------------------------------------------------------------------- */
+/* ---- finding ports ----------------------------------------------------------------------------
+ */
 
 bool evtchn_port_ok(const struct domain *d, uint32_t port)
 {
@@ -117,7 +120,8 @@ static int64_t bucket_add(struct evtchn_table *t)
     return 0;
 }
 
-/* Locks d (and other) with a free port of d at hand, which is the result. On an error nothing is locked. */
+/* Locks d (and other) with a free port of d at hand, which is the result. On an error nothing is
+ * locked. */
 static int64_t lock_with_port(struct domain *d, struct domain *other, unsigned long *flags)
 {
     for (;;) {
@@ -158,7 +162,8 @@ static void give_back(struct domain *d, uint32_t port)
     t->first_free = port < t->first_free ? port : t->first_free;
 }
 
-/* ---- raising ---------------------------------------------------------------------------------- */
+/* ---- raising ----------------------------------------------------------------------------------
+ */
 
 void evtchn_tell_vcpu(struct vcpu *v)
 {
@@ -173,7 +178,8 @@ void evtchn_wake_pollers(struct domain *d, uint32_t port)
     for (uint32_t id = 0; id < d->max_vcpus; id++) {
         struct vcpu *v = d->vcpu[id];
         if (v != NULL && (mask >> (id % 64) & 1) != 0 &&
-            (atomic_load(&v->state) & VS_POLLING) != 0 && (v->poll_nr != 1 || v->poll_port == port)) {
+            (atomic_load(&v->state) & VS_POLLING) != 0 &&
+            (v->poll_nr != 1 || v->poll_port == port)) {
             vcpu_kick(v);
         }
     }
@@ -189,7 +195,8 @@ void evtchn_poll_end(struct vcpu *v)
 {
     uint64_t bit = UINT64_C(1) << (v->id % 64);
 
-    if (v->d->max_vcpus <= 64 && (atomic_load_explicit(&v->d->evtchn->poll_mask, memory_order_relaxed) & bit) != 0) {
+    if (v->d->max_vcpus <= 64 &&
+        (atomic_load_explicit(&v->d->evtchn->poll_mask, memory_order_relaxed) & bit) != 0) {
         atomic_fetch_and(&v->d->evtchn->poll_mask, ~bit);
     }
 }
@@ -210,7 +217,8 @@ bool evtchn_poll_pending(struct vcpu *v, const uint32_t *ports, uint32_t n)
     return false;
 }
 
-/* Over a port that was interdomain a moment ago: with its bit held, the peer cannot go. fails: -EINVAL. */
+/* Over a port that was interdomain a moment ago: with its bit held, the peer cannot go. fails:
+ * -EINVAL. */
 int64_t evtchn_send_interdomain(struct evtchn *e)
 {
     int64_t rc = 0;
@@ -228,7 +236,8 @@ int64_t evtchn_send_interdomain(struct evtchn *e)
     return rc;
 }
 
-/* Any context. The port may have been closed and given out again meanwhile: then its new owner sees one event too many. */
+/* Any context. The port may have been closed and given out again meanwhile: then its new owner sees
+ * one event too many. */
 void virq_raise(struct vcpu *v, uint32_t virq)
 {
     uint32_t port = __atomic_load_n(&v->virq_port[virq], __ATOMIC_ACQUIRE);
@@ -268,7 +277,8 @@ void evtchn_vcpu_info_moved(struct vcpu *v)
     vcpu_kick(v);
 }
 
-/* ---- binding ---------------------------------------------------------------------------------- */
+/* ---- binding ----------------------------------------------------------------------------------
+ */
 
 /* fails: -ENOSPC, -ENOMEM, -EINVAL (d dies). locks: takes evtchn. */
 int evtchn_alloc_unbound(struct domain *d, domid_t remote, uint32_t *port)
@@ -286,8 +296,9 @@ int evtchn_alloc_unbound(struct domain *d, domid_t remote, uint32_t *port)
 }
 
 /*
- * Binds a new port of d to rport of rd, which must be waiting for d.  The new port is made pending at once, since events may have
- * been sent to the other end before.  fails: -EINVAL, -ENOSPC, -ENOMEM. locks: takes evtchn of both.
+ * Binds a new port of d to rport of rd, which must be waiting for d.  The new port is made pending
+ * at once, since events may have been sent to the other end before.  fails: -EINVAL, -ENOSPC,
+ * -ENOMEM. locks: takes evtchn of both.
  */
 int64_t evtchn_bind_interdomain(struct domain *d, struct domain *rd, uint32_t rport, uint32_t *port)
 {
@@ -319,7 +330,8 @@ static bool virq_is_global(uint32_t virq)
     return virq != VIRQ_TIMER && virq != VIRQ_DEBUG && virq != VIRQ_XENOPROF && virq != VIRQ_XENPMU;
 }
 
-/* Global ones are bound on vcpu 0. fails: -EINVAL, -ENOENT (vcpu), -EEXIST, -ENOSPC, -ENOMEM. locks: takes evtchn. */
+/* Global ones are bound on vcpu 0. fails: -EINVAL, -ENOENT (vcpu), -EEXIST, -ENOSPC, -ENOMEM.
+ * locks: takes evtchn. */
 int64_t evtchn_bind_virq(struct domain *d, uint32_t virq, uint32_t vcpu, uint32_t *port)
 {
     struct vcpu *v = vcpu_get(d, vcpu);
@@ -393,7 +405,8 @@ int64_t evtchn_bind_ipi(struct domain *d, uint32_t vcpu, uint32_t *port)
     return 0;
 }
 
-/* Chooses the vcpu that is told. fails: -ENOENT (vcpu), -EINVAL (port; or it belongs to its vcpu). locks: takes evtchn. */
+/* Chooses the vcpu that is told. fails: -ENOENT (vcpu), -EINVAL (port; or it belongs to its vcpu).
+ * locks: takes evtchn. */
 int64_t evtchn_bind_vcpu(struct domain *d, uint32_t port, uint32_t vcpu)
 {
     const struct vcpu *v = vcpu_get(d, vcpu);
@@ -429,7 +442,8 @@ int64_t evtchn_bind_vcpu(struct domain *d, uint32_t port, uint32_t vcpu)
     return rc;
 }
 
-/* ---- closing ---------------------------------------------------------------------------------- */
+/* ---- closing ----------------------------------------------------------------------------------
+ */
 
 /* Closes a port of any kind but interdomain. locks: the table's held. */
 static int64_t close_simple(struct domain *d, uint32_t port, uint64_t w)
@@ -442,8 +456,8 @@ static int64_t close_simple(struct domain *d, uint32_t port, uint64_t w)
         pirq_unbind(d, (int)ew_arg(w));
         break;
     case ES_VIRQ:
-        __atomic_store_n(&d->vcpu[virq_is_global(ew_arg(w)) ? 0 : ew_vcpu(w)]->virq_port[ew_arg(w)], 0,
-                         __ATOMIC_RELEASE);
+        __atomic_store_n(&d->vcpu[virq_is_global(ew_arg(w)) ? 0 : ew_vcpu(w)]->virq_port[ew_arg(w)],
+                         0, __ATOMIC_RELEASE);
         break;
     default:
         break;
@@ -540,7 +554,8 @@ int64_t evtchn_domain_relinquish(struct domain *d)
     return close_all(d);
 }
 
-/* ---- the rest --------------------------------------------------------------------------------- */
+/* ---- the rest ---------------------------------------------------------------------------------
+ */
 
 /* Takes the mask off; what was pending under it is delivered now. fails: -EINVAL. */
 int64_t evtchn_unmask(struct domain *d, uint32_t port)
@@ -554,7 +569,8 @@ int64_t evtchn_unmask(struct domain *d, uint32_t port)
     }
     uint32_t word = (uint32_t)index_nospec(port, EVTCHN_2L_NR_CHANNELS) / 64;
     uint64_t was = __atomic_fetch_and(&s->evtchn_mask[word], ~bit, __ATOMIC_SEQ_CST);
-    if ((was & bit) != 0 && (__atomic_load_n(&s->evtchn_pending[word], __ATOMIC_SEQ_CST) & bit) != 0) {
+    if ((was & bit) != 0 &&
+        (__atomic_load_n(&s->evtchn_pending[word], __ATOMIC_SEQ_CST) & bit) != 0) {
         evtchn_select(d, word, ew_vcpu(evtchn_word(e)));
     }
     return 0;
@@ -605,7 +621,8 @@ uint32_t evtchn_count(struct domain *d)
     return d->evtchn->in_use;
 }
 
-/* max_port: the highest number allowed; above what 2-level can have it counts as that. fails: -ENOMEM. */
+/* max_port: the highest number allowed; above what 2-level can have it counts as that. fails:
+ * -ENOMEM. */
 int evtchn_domain_init(struct domain *d, uint32_t max_port)
 {
     struct evtchn_table *t = pool_alloc(&table_pool);

@@ -33,7 +33,8 @@ static int64_t evtchn_op_alloc_unbound(struct vcpu *v, void *arg, struct hcall_a
 
     (void)a;
     if (rc == 0) {
-        rc = evtchn_alloc_unbound(d, r->remote_dom == DOMID_SELF ? v->d->id : r->remote_dom, &r->port);
+        rc = evtchn_alloc_unbound(d, r->remote_dom == DOMID_SELF ? v->d->id : r->remote_dom,
+                                  &r->port);
         domain_put(d);
     }
     return rc;
@@ -132,16 +133,20 @@ static int64_t evtchn_op_reset(struct vcpu *v, void *arg, struct hcall_args *a)
     return rc;
 }
 
-/* EVTCHNOP_send is not here: hc_event_channel_op() does it. The calls of FIFO events have no rows: -ENOSYS. */
+/* EVTCHNOP_send is not here: hc_event_channel_op() does it. The calls of FIFO events have no rows:
+ * -ENOSYS. */
 static const struct subop_row ops[] = {
     [EVTCHNOP_bind_interdomain] = { "bind_interdomain", evtchn_op_bind_interdomain,
                                     .in = sizeof(struct evtchn_bind_interdomain),
                                     .out = sizeof(struct evtchn_bind_interdomain), .who = WHO_ANY },
-    [EVTCHNOP_bind_virq] = { "bind_virq", evtchn_op_bind_virq, .in = sizeof(struct evtchn_bind_virq),
+    [EVTCHNOP_bind_virq] = { "bind_virq", evtchn_op_bind_virq,
+                             .in = sizeof(struct evtchn_bind_virq),
                              .out = sizeof(struct evtchn_bind_virq), .who = WHO_ANY },
-    [EVTCHNOP_bind_pirq] = { "bind_pirq", evtchn_op_bind_pirq, .in = sizeof(struct evtchn_bind_pirq),
+    [EVTCHNOP_bind_pirq] = { "bind_pirq", evtchn_op_bind_pirq,
+                             .in = sizeof(struct evtchn_bind_pirq),
                              .out = sizeof(struct evtchn_bind_pirq), .who = WHO_HW },
-    [EVTCHNOP_close] = { "close", evtchn_op_close, .in = sizeof(struct evtchn_close), .who = WHO_ANY },
+    [EVTCHNOP_close] = { "close", evtchn_op_close, .in = sizeof(struct evtchn_close),
+                         .who = WHO_ANY },
     [EVTCHNOP_status] = { "status", evtchn_op_status, .in = sizeof(struct evtchn_status),
                           .out = sizeof(struct evtchn_status), .who = WHO_ANY },
     [EVTCHNOP_alloc_unbound] = { "alloc_unbound", evtchn_op_alloc_unbound,
@@ -149,11 +154,12 @@ static const struct subop_row ops[] = {
                                  .out = sizeof(struct evtchn_alloc_unbound), .who = WHO_ANY },
     [EVTCHNOP_bind_ipi] = { "bind_ipi", evtchn_op_bind_ipi, .in = sizeof(struct evtchn_bind_ipi),
                             .out = sizeof(struct evtchn_bind_ipi), .who = WHO_ANY },
-    [EVTCHNOP_bind_vcpu] = { "bind_vcpu", evtchn_op_bind_vcpu, .in = sizeof(struct evtchn_bind_vcpu),
-                             .who = WHO_ANY },
+    [EVTCHNOP_bind_vcpu] = { "bind_vcpu", evtchn_op_bind_vcpu,
+                             .in = sizeof(struct evtchn_bind_vcpu), .who = WHO_ANY },
     [EVTCHNOP_unmask] = { "unmask", evtchn_op_unmask, .in = sizeof(struct evtchn_unmask),
                           .who = WHO_ANY },
-    [EVTCHNOP_reset] = { "reset", evtchn_op_reset, .in = sizeof(struct evtchn_reset), .who = WHO_ANY },
+    [EVTCHNOP_reset] = { "reset", evtchn_op_reset, .in = sizeof(struct evtchn_reset),
+                         .who = WHO_ANY },
 };
 
 /* By far the most frequent one: no lock unless the port leads to another domain. fails: -EINVAL. */

@@ -5,8 +5,8 @@
  *   63 ........ 32  31 .... 16  15 ... 9    8     7 .. 0
  *   [ argument     | vcpu told |   --    | LOCK | state ]
  *
- * The word is read without a lock.  It changes only under the table's lock and with LOCK held.  A sender over an
- * interdomain port holds LOCK while it uses `peer`, so that closing waits for it.
+ * The word is read without a lock.  It changes only under the table's lock and with LOCK held.  A
+ * sender over an interdomain port holds LOCK while it uses `peer`, so that closing waits for it.
  */
 #pragma once
 
@@ -30,8 +30,8 @@ enum evtchn_state {
     ES_IPI
 };
 
-#define EW_STATE    UINT64_C(0xff)
-#define EW_LOCK     UINT64_C(0x100)
+#define EW_STATE      UINT64_C(0xff)
+#define EW_LOCK       UINT64_C(0x100)
 #define EW_VCPU_SHIFT 16
 #define EW_ARG_SHIFT  32
 
@@ -45,11 +45,11 @@ struct evtchn {
 
 struct evtchn_table {
     struct spinlock lock;
-    uint32_t count;        /* ports below this number may be used */
-    uint32_t first_free;   /* no free port lies below [lock] */
-    uint32_t in_use;       /* [lock] */
-    bool dying;            /* nothing is bound any more [lock] */
-    uint32_t close_next;   /* progress of relinquish and reset [lock] */
+    uint32_t count;             /* ports below this number may be used */
+    uint32_t first_free;        /* no free port lies below [lock] */
+    uint32_t in_use;            /* [lock] */
+    bool dying;                 /* nothing is bound any more [lock] */
+    uint32_t close_next;        /* progress of relinquish and reset [lock] */
     _Atomic uint64_t poll_mask; /* vcpus, by number modulo 64, that may be polling */
     _Atomic(struct evtchn *) bucket[EVTCHN_BUCKETS]; /* never freed before the domain */
 };
@@ -74,14 +74,16 @@ static inline uint64_t ew_make(enum evtchn_state state, uint32_t vcpu, uint32_t 
     return (uint64_t)state | (uint64_t)vcpu << EW_VCPU_SHIFT | (uint64_t)arg << EW_ARG_SHIFT;
 }
 
-/* The port, or NULL if there is none of that number. A number below `count` whose bucket is missing is a free port. */
+/* The port, or NULL if there is none of that number. A number below `count` whose bucket is missing
+ * is a free port. */
 static inline struct evtchn *evtchn_of(const struct evtchn_table *t, uint32_t port)
 {
     if (port >= t->count) {
         return NULL;
     }
     port = (uint32_t)index_nospec(port, t->count);
-    struct evtchn *b = atomic_load_explicit(&t->bucket[port / EVTCHN_PER_BUCKET], memory_order_acquire);
+    struct evtchn *b =
+        atomic_load_explicit(&t->bucket[port / EVTCHN_PER_BUCKET], memory_order_acquire);
     return b != NULL ? &b[port % EVTCHN_PER_BUCKET] : NULL;
 }
 
@@ -120,13 +122,15 @@ static inline void evtchn_set_pending(struct domain *d, uint32_t port, uint32_t 
     if ((__atomic_load_n(&s->evtchn_mask[word], __ATOMIC_SEQ_CST) & bit) == 0) {
         evtchn_select(d, word, vcpu);
     }
-    if (__builtin_expect(atomic_load_explicit(&d->evtchn->poll_mask, memory_order_relaxed) != 0, 0)) {
+    if (__builtin_expect(atomic_load_explicit(&d->evtchn->poll_mask, memory_order_relaxed) != 0,
+                         0)) {
         evtchn_wake_pollers(d, port);
     }
 }
 
 /* evtchn.c; all return 0 or a negative errno. */
-int64_t evtchn_bind_interdomain(struct domain *d, struct domain *rd, uint32_t rport, uint32_t *port);
+int64_t evtchn_bind_interdomain(struct domain *d, struct domain *rd, uint32_t rport,
+                                uint32_t *port);
 int64_t evtchn_bind_virq(struct domain *d, uint32_t virq, uint32_t vcpu, uint32_t *port);
 int64_t evtchn_bind_pirq(struct domain *d, uint32_t pirq, bool share, uint32_t *port);
 int64_t evtchn_bind_ipi(struct domain *d, uint32_t vcpu, uint32_t *port);
