@@ -311,8 +311,10 @@ lint:
 
 export O V CC Q_RESULTS := $(O)/test-results
 
-check-qemu: hypervisor $(guests-all)
-	$(Q)$(PYTHON) scripts/stage.py $(O)/test-results qemu tests/qemu/run_guests.py --efi $(O)/joist.efi
+check-qemu: hypervisor $(guests-all) $(stub-efi)
+	$(Q)$(PYTHON) scripts/stage.py $(O)/test-results loader tests/efi/test_loader.py $(stub-efi) $(O)/guests/hello.elf; \
+	    loader=$$?; \
+	    $(PYTHON) scripts/stage.py $(O)/test-results qemu tests/qemu/run_guests.py --efi $(O)/joist.efi && exit $$loader
 
 check-system: all
 	$(Q)$(PYTHON) scripts/stage.py $(O)/test-results system tests/system/run.py --efi $(O)/joist.efi $(if $(LONG),--long)
