@@ -363,7 +363,7 @@ format:
 help:
 	@sed -n '2,26s/^# \{0,1\}//p' Makefile
 
--include $(shell find $(O) -name '*.d' 2>/dev/null)
+-include $(shell find $(O) -path $(O)/cache -prune -o -type f -name '*.d' -print 2>/dev/null)
 
 lint-%:
 	$(Q)$(PYTHON) tests/lint/lint.py $*
