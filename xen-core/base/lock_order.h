@@ -25,4 +25,5 @@ LOCK_CLASS(87, tlb,          1, 0) /* the cross-cpu flush request */
 LOCK_CLASS(88, efi,          0, 0) /* firmware runtime services */
 LOCK_CLASS(90, heap,         0, 0) /* free lists of the frame heap */
 LOCK_CLASS(92, heap_pool,    0, 0) /* free lists of object pools */
+LOCK_CLASS(95, console,      1, 0) /* input ring of the console */
 LOCK_CLASS(99, log,          1, 0) /* log ring and uart */

@@ -28,4 +28,7 @@ void log_raw(const char *text, size_t len);
 /* XEN_SYSCTL_readconsole: copies from ring position *index (if incremental) up to `size` bytes to dst; returns bytes. */
 size_t log_read(char *dst, size_t size, uint32_t *index, bool incremental, bool clear);
 
+/* panic(): whoever holds the log's lock will not give it back. */
+void log_break_lock(void);
+
 void log_set_levels(enum log_level hypervisor, enum log_level guest);

@@ -2,7 +2,12 @@
 /* Ways to stop: a boot environment that cannot be used, or a broken invariant of ours. */
 #pragma once
 
+#include <stdbool.h>
+
 #include "config.h"
+
+/* Stop instead of restarting the machine (option `noreboot`). */
+extern bool panic_halts;
 
 /* Prints the text, registers, a back-trace, and reboots or halts by `noreboot`. */
 _Noreturn void panic(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

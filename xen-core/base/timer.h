@@ -11,7 +11,10 @@ struct timer {
     void (*fn)(void *);
     void *data;
     uint32_t cpu;      /* whose heap it is in */
-    uint32_t slot;     /* 1-based position in the heap; 0 = not queued [timer] */
+    uint32_t queued;   /* in the heap [timer] */
+    struct timer *child; /* pairing heap: first child, siblings [timer] */
+    struct timer *next;
+    struct timer *prev;  /* elder sibling, or the parent of a first child [timer] */
 };
 
 void timer_init(struct timer *t, void (*fn)(void *), void *data, unsigned int cpu);
@@ -23,7 +26,7 @@ void timer_stop(struct timer *t);
 void timer_migrate(struct timer *t, unsigned int cpu);
 static inline bool timer_is_set(const struct timer *t)
 {
-    return __atomic_load_n(&t->slot, __ATOMIC_RELAXED) != 0;
+    return __atomic_load_n(&t->queued, __ATOMIC_RELAXED) != 0;
 }
 /* Runs what is due on this cpu and sets the next deadline (from cpu work CW_TIMER). */
 void timer_run(void);

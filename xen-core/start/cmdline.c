@@ -4,7 +4,9 @@
 
 #include <stddef.h>
 
+#include "base/console.h"
 #include "base/log.h"
+#include "base/panic.h"
 #include "lib/str.h"
 
 struct options options = {
@@ -306,5 +308,7 @@ void cmdline_parse(const char *text)
         }
         text += len;
     }
+    console_set_switch(options.conswitch, options.conswitch_keep);
+    panic_halts = options.noreboot;
     log_set_levels((enum log_level)options.loglvl, (enum log_level)options.guest_loglvl);
 }

@@ -3,6 +3,7 @@
 #include "start/start.h"
 
 #include "abi/version.h"
+#include "base/console.h"
 #include "base/log.h"
 #include "base/panic.h"
 #include "base/timer.h"
@@ -90,6 +91,7 @@ void start(const struct boot_info *bi)
     report_memory();
     dom0_build(&boot);
     start_release_boot_memory(&boot);
+    console_give_to_dom0();
     log_at(LOG_ERR, "starting domain 0 (%lu ms since start)",
            (unsigned long)(port_time_now() / 1000000));
     sched_idle();                    /* this is the boot cpu's idle vcpu from here on */

@@ -1,0 +1,3 @@
+# SPDX-License-Identifier: MIT
+drv-y += drivers/ns16550.o
+drv-host-y += drivers/acpi.o
