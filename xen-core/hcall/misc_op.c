@@ -153,7 +153,7 @@ static int64_t console_write(struct hcall_args *a, uint64_t count)
     return 0;
 }
 
-static int64_t console_input(gptr_t to, uint64_t count)
+static int64_t console_io_read(gptr_t to, uint64_t count)
 {
     uint64_t done = 0;
     char text[64];
@@ -189,7 +189,7 @@ int64_t hc_console_io(struct vcpu *v, struct hcall_args *a)
     case CONSOLEIO_write:
         return console_write(a, count);
     case CONSOLEIO_read:
-        return console_input(gptr(a->arg[2]), count);
+        return console_io_read(gptr(a->arg[2]), count);
     default:
         return -ENOSYS;
     }

@@ -165,7 +165,7 @@ unsigned int port_irq_gsi_count(void)
 static uint8_t vector_alloc(unsigned int irq)
 {
     for (uint32_t step = 0; step < 8; step++) {
-        for (uint32_t v = VEC_DEVICE_FIRST + step; v <= VEC_DEVICE_LAST; v += 8) {
+        for (uint32_t v = VEC_FIRST_IRQ + step; v <= VEC_LAST_IRQ; v += 8) {
             int16_t none = 0;
             if (v != 0x80 && atomic_compare_exchange_strong(&vector_irq[v], &none, (int16_t)(irq + 1))) {
                 return (uint8_t)v;

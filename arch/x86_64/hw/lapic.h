@@ -5,15 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Vectors: 0x20-0xdf devices, above them the hypervisor's own by priority. */
-#define VEC_DEVICE_FIRST 0x20u
-#define VEC_DEVICE_LAST  0xdfu
-#define VEC_TIMER        0xf0u
-#define VEC_EVENT_CHECK  0xf1u /* look at the cpu's work word */
-#define VEC_TLB_FLUSH    0xf2u
-#define VEC_CALL         0xf3u /* run the pending cross-call */
-#define VEC_ERROR        0xfeu
-#define VEC_SPURIOUS     0xffu
+#include "hw/layout.h" /* vectors */
 
 /* Boot cpu: choose the mode (x2APIC if there, not switched off, or already on), map registers. */
 void lapic_init_bsp(uint64_t base, bool want_x2apic);
