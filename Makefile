@@ -68,14 +68,14 @@ endif
 
 warnings := -Wall -Wextra -Wshadow -Wconversion -Wvla -Wmissing-prototypes -Werror
 includes := -I $(O)/gen -I xen-core -I arch/x86_64 -I .
-common   := -std=gnu17 -g -ffile-prefix-map=$(CURDIR)/= -ffile-prefix-map=$(abspath $(O))/=build/ $(warnings)
+common   := -std=gnu17 -g -ffile-prefix-map=$(CURDIR)=. -ffile-prefix-map=$(abspath $(O))/=build/ -ffile-prefix-map=$(O)/=build/ $(warnings)
 depend    = -MMD -MP -MF $(@:.o=.d)
 
 hv-flags := $(common) $(includes) -I arch/x86_64/hw/inline -include scripts/hidden.h -O2 -ffreestanding -fpie -fvisibility=hidden \
             -mcmodel=small -mno-red-zone -mgeneral-regs-only -fno-stack-protector -fcf-protection=none \
             -fno-asynchronous-unwind-tables -fno-strict-aliasing -fno-delete-null-pointer-checks \
             -fomit-frame-pointer -fno-common -fbuiltin
-hv-as-flags := $(includes) -I arch/x86_64/hw/inline -g -ffile-prefix-map=$(CURDIR)/= -ffile-prefix-map=$(abspath $(O))/=build/ -D__ASSEMBLY__ \
+hv-as-flags := $(includes) -I arch/x86_64/hw/inline -g -ffile-prefix-map=$(CURDIR)=. -ffile-prefix-map=$(abspath $(O))/=build/ -ffile-prefix-map=$(O)/=build/ -D__ASSEMBLY__ \
             -fcf-protection=none -Wa,--noexecstack
 
 host-flags := $(common) $(includes) -I arch/host/inline -I dom0-tools -I tests/unit -D_GNU_SOURCE -O1 -fno-omit-frame-pointer \
