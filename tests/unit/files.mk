@@ -18,7 +18,8 @@ cflags-tests/unit/mem_renamed.o := -fno-builtin $(if $(IS_CLANG),,-fno-tree-loop
 unit-test_abi-objs := tests/unit/abi/ours.o tests/unit/abi/theirs.o
 
 # Control and memory calls against a flat stand-in for the core: these link the objects under test and nothing else of it.
-tool-unit-y += test_misc_op test_multicall
+tool-unit-y += test_mem_op test_misc_op test_multicall
 fake-core := tests/unit/fake_core.o
+unit-test_mem_op-objs := xen-core/hcall/mem_op.o xen-core/hcall/mem_exchange.o $(fake-core)
 unit-test_misc_op-objs := xen-core/hcall/misc_op.o $(fake-core)
 unit-test_multicall-objs := xen-core/hcall/multicall.o $(fake-core)
