@@ -49,13 +49,27 @@
 /* Vectors that push an error code: #DF #TS #NP #SS #GP #PF #AC #CP (SDM vol. 3A table 6-1). */
 #define VECTORS_WITH_ERROR ((1u << 8) | (0x1fu << 10) | (1u << 17) | (1u << 21))
 
+#define FRAME_MAX 12u
+
+/* The two common sizes, without and with an error code, are copied word by word. */
+static inline size_t put_frame(gptr_t sp, const uint64_t frame[FRAME_MAX], unsigned int words)
+{
+    if (words == 7) {
+        return guest_write(sp, frame, 7 * sizeof(uint64_t));
+    }
+    if (words == 8) {
+        return guest_write(sp, frame, 8 * sizeof(uint64_t));
+    }
+    return guest_write(sp, frame, words * sizeof(uint64_t));
+}
+
 /*
  * Enter the guest's kernel at eip.  A stack that cannot be written is the end of the domain: there is
  * nothing else to tell it with.
  */
 static void bounce(struct vcpu *v, struct regs *r, uint64_t eip, uint32_t what, uint32_t error)
 {
-    uint64_t frame[12];
+    uint64_t frame[FRAME_MAX];
     unsigned int n = 2;
     uint64_t cs = r->cs & 0xffff;
     uint64_t sp;
@@ -91,7 +105,7 @@ static void bounce(struct vcpu *v, struct regs *r, uint64_t eip, uint32_t what, 
     frame[n++] = r->ss & 0xffff;
 
     sp -= n * sizeof(uint64_t);
-    if (guest_write(gptr(sp), frame, n * sizeof(uint64_t)) != 0) {
+    if (put_frame(gptr(sp), frame, n) != 0) {
         domain_crash(v->d, "vcpu %u: no stack at %#lx for the entry to %#lx (rip %#lx)", v->id,
                      (unsigned long)sp, (unsigned long)eip, (unsigned long)r->rip);
         return;
