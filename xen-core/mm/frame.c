@@ -47,11 +47,11 @@ static uint64_t as_writable(uint64_t w, int *rc)
         return w;
     }
     if ((w & FW_PARTIAL) != 0) {
-        *rc = -EBUSY;
+        *rc = -EAGAIN;
         return 0;
     }
     if ((w & FW_TREFS_MASK) != 0) {
-        *rc = -EINVAL;
+        *rc = -EBUSY;
         return 0;
     }
     uint64_t next = (w & ~(FW_TYPE_MASK | FW_VALID)) | FW_TYPE(FT_WRITABLE);

@@ -55,8 +55,9 @@ enum frame_type {
 #define FW_LOCK       (UINT64_C(1) << 59) /* level-1 entries of this table are being changed */
 #define FW_SETTLING   (UINT64_C(1) << 60) /* new type chosen, stale TLB entries being flushed */
 #define FW_RELEASED   (UINT64_C(1) << 61) /* the owner has given up its own reference */
-#define FW_RAM        (UINT64_C(1) << 63) /* a frame of RAM; 0 in holes, whatever backs the table there \
-                                           */
+#define FW_RAM                                                                        \
+    (UINT64_C(1) << 63) /* a frame of RAM; 0 in holes, whatever backs the table there \
+                         */
 
 /* struct frame.aux of an allocated frame [pages of its owner]. */
 #define FA_UNLISTED  1u /* not on the owner's list: holds a reference to the domain by itself */
@@ -126,8 +127,9 @@ static inline bool frame_word_closed(uint64_t word)
 }
 
 /*
- * References.  All return 0 or -EINVAL (wrong or no owner, or used otherwise, or the count is full)
- * or -EBUSY (a walk of it is pending: finish that and try again), and take no lock unless said.
+ * References.  All return 0 or -EINVAL (wrong or no owner, or the count is full), -EBUSY (its type
+ * is in use otherwise), -EAGAIN (a walk over it is pending: when that is finished it may be had),
+ * and take no lock unless said.
  */
 
 /* Drop a reference; the last one frees the frame (takes `pages` of the owner, then `heap`). */

@@ -6,9 +6,6 @@
 #include <stdint.h>
 
 struct vcpu;
-struct frame;
 
 /* Is the code segment of this selector a 64-bit one?  Reads the tables of v in place. */
 bool desc_is_code64(struct vcpu *v, uint16_t sel);
-/* Check all 512 descriptors of a page that becomes FT_DESC (port_frame hooks). */
-bool desc_check_page(const uint64_t *page);

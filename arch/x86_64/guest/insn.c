@@ -12,15 +12,16 @@
 #include "mm/addr.h"
 
 /* What follows an opcode; 0 = not known here. */
-#define K  1u   /* known */
-#define M  2u   /* modrm */
-#define B  4u   /* the operand is a byte */
-#define I1 8u   /* immediate of one byte, sign-extended */
-#define IZ 16u  /* immediate of operand size, at most four bytes */
-#define O  32u  /* absolute address (moffs) */
-#define U  64u  /* the immediate is unsigned */
-#define G  128u /* operand size is fixed by the mode: 8 in 64-bit code (control registers, pushes) \
-                 */
+#define K  1u  /* known */
+#define M  2u  /* modrm */
+#define B  4u  /* the operand is a byte */
+#define I1 8u  /* immediate of one byte, sign-extended */
+#define IZ 16u /* immediate of operand size, at most four bytes */
+#define O  32u /* absolute address (moffs) */
+#define U  64u /* the immediate is unsigned */
+#define G                                                                                   \
+    128u /* operand size is fixed by the mode: 8 in 64-bit code (control registers, pushes) \
+          */
 
 #define ALU(op) [(op)] = K | M | B, [(op) + 1] = K | M
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* x86 PV page tables: what the rest of the hypervisor asks of pt_check, pt_walk, pt_write, mmuext. */
+/* x86 PV page tables: what the rest of the hypervisor asks of pt_check, pt_walk, pt_write, mmuext.
+ */
 #pragma once
 
 #include <stdbool.h>
@@ -13,34 +14,45 @@ struct domain;
 struct vcpu;
 struct regs;
 
-/* Take a valid, walked type on f (owner d): 0, -EINVAL, -EBUSY, HC_AGAIN (pre-empted: call again). locks: mm(d) held. */
+/* Take a valid, walked type on f (owner d): 0, -EINVAL, HC_AGAIN (pre-empted: call again). locks:
+ * mm(d) held. */
 int64_t pt_get_valid(struct domain *d, struct frame *f, enum frame_type t);
 
 /*
- * Write one level-1 entry of the loaded address space for a grant mapping or its removal: the only other writer of level-1 entries than
- * mmu_update. Target given by virtual address or by machine address of the entry (GNTMAP_contains_pte).
- * The caller holds the references that the new entry needs; *old returns the former entry, whose references pass to the caller
- * through pt_entry_put(). 0, -EINVAL.
+ * Write one level-1 entry of the loaded address space for a grant mapping or its removal: the only
+ * other writer of level-1 entries than mmu_update. Target given by virtual address or by machine
+ * address of the entry (GNTMAP_contains_pte).
+ *
+ * An entry owns its references (one, and one as writable if it has PTE_RW): the caller gives those
+ * of the new entry away, and *old returns the former entry, whose references pass to the caller:
+ * pt_entry_put().  A guest may overwrite a grant's entry by mmu_update, which drops the entry's
+ * references; so a grant must hold references of its own besides. Bits of the new entry are
+ * completed (user, kernel mark, global) as for any entry.  0, -EINVAL. No lock held.
  */
 int pt_set_l1_by_va(struct vcpu *v, uint64_t va, pte_t new_entry, pte_t *old);
 int pt_set_l1_by_ptr(struct vcpu *v, uint64_t pte_maddr, pte_t new_entry, pte_t *old);
-/* Same, but only if the entry maps `expect` now (present, same frame): -EINVAL otherwise, nothing changed. */
-int pt_clear_l1_by_va(struct vcpu *v, uint64_t va, mfn_t expect, pte_t new_entry);
-int pt_clear_l1_by_ptr(struct vcpu *v, uint64_t pte_maddr, mfn_t expect, pte_t new_entry);
-/* Drop the references of a level-1 entry that is gone. */
+/* Same, but only if the entry is present and maps `expect` now: -EINVAL otherwise, nothing changed.
+ */
+int pt_swap_l1_by_va(struct vcpu *v, uint64_t va, mfn_t expect, pte_t new_entry, pte_t *old);
+int pt_swap_l1_by_ptr(struct vcpu *v, uint64_t pte_maddr, mfn_t expect, pte_t new_entry,
+                      pte_t *old);
+/* Drop the references of a level-1 entry that is gone; if the frame is not d's, after a flush of
+ * its cpus. */
 void pt_entry_put(struct domain *d, pte_t old);
 
-/* #PF of a guest kernel that may be a store to its own page tables. True: emulated (or the domain was told). */
+/* #PF of a guest kernel that may be a store to its own page tables. True: emulated (or the domain
+ * was told). */
 bool pt_write_emulate(struct vcpu *v, struct regs *r, uint64_t va);
 /* #PF below: the LDT window's page is not yet mapped; map it. True: retry. */
 bool pt_map_ldt_page(struct vcpu *v, uint32_t offset);
 /* Walk the guest's tables of the loaded vcpu in software: the level-1 entry for va, 0 if none. */
 pte_t pt_walk_l1(struct vcpu *v, uint64_t va);
 
-/* Base pointers. kernel: new_baseptr. Takes and drops references. locks: mm(d) taken inside. 0, -EINVAL, HC_AGAIN. */
+/* Base pointers. kernel: new_baseptr. Takes and drops references. locks: mm(d) taken inside. 0,
+ * -EINVAL, HC_AGAIN. */
 int64_t mm_set_root(struct vcpu *v, mfn_t mfn, bool user);
-void mm_drop_roots(struct vcpu *v);
-/* Pin a table (MMUEXT_PIN_*, and dom0's first tables): 0, -EINVAL, -EBUSY, HC_AGAIN. locks: takes mm(d). */
+/* Pin a table (MMUEXT_PIN_*, and dom0's first tables): 0, -EINVAL, -EBUSY, HC_AGAIN. locks: takes
+ * mm(d). */
 int64_t mm_pin(struct domain *d, mfn_t mfn, enum frame_type t);
 
 int64_t hc_mmu_update(struct vcpu *v, struct hcall_args *a);
