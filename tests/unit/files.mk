@@ -23,3 +23,7 @@ fake-core := tests/unit/fake_core.o
 unit-test_mem_op-objs := xen-core/hcall/mem_op.o xen-core/hcall/mem_exchange.o $(fake-core)
 unit-test_misc_op-objs := xen-core/hcall/misc_op.o $(fake-core)
 unit-test_multicall-objs := xen-core/hcall/multicall.o $(fake-core)
+tool-unit-y += test_domctl test_sysctl
+fake-ctl := $(addprefix xen-core/ctl/, ctl.o ctl_bitmap.o domctl_life.o domctl_mem.o domctl_vcpu.o sysctl_host.o sysctl_sched.o)
+unit-test_domctl-objs := $(fake-ctl) $(fake-core) tests/unit/fake_ctl_port.o
+unit-test_sysctl-objs := $(fake-ctl) $(fake-core) tests/unit/fake_ctl_port.o
