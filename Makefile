@@ -347,7 +347,7 @@ install: all
 	install -d $(DESTDIR)/usr/lib/joist $(DESTDIR)/usr/bin $(DESTDIR)/usr/libexec/joist $(DESTDIR)/etc/joist \
 	    $(DESTDIR)/var/lib/joist $(DESTDIR)/var/log/joist
 	$(if $(wildcard $(hv-lds)),install -m 644 $(O)/joist.efi $(O)/joist-syms $(DESTDIR)/usr/lib/joist/)
-	$(foreach t,$(tools-y),install -m 755 $(O)/tools/$(t) \
+	$(foreach t,$(tools-y),install -s -m 755 $(O)/tools/$(t) \
 	    $(DESTDIR)/usr/$(if $(filter bin,$(tool-$(t)-dir)),bin,libexec/joist)/$(t) &&) :
 	$(if $(etc-y),install -m 644 $(etc-y) $(DESTDIR)/etc/joist/)
 	$(if $(units-y),install -d $(DESTDIR)/usr/lib/systemd/system)
