@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ACPI static tables.  Everything in them is the firmware's word: lengths are checked before use, nothing is trusted to be
- * there, and multi-byte fields are read unaligned.
+ * ACPI static tables.  Everything in them is the firmware's word: lengths are checked before use,
+ * nothing is trusted to be there, and multi-byte fields are read unaligned.
  */
 #include "drivers/acpi.h"
 
@@ -149,7 +149,8 @@ static void add_ioapic(struct acpi_info *o, const uint8_t *e)
         (struct acpi_ioapic){ .id = e[2], .base = get32(e + 4), .gsi_base = get32(e + 8) };
 }
 
-/* MPS INTI flags: polarity in bits 0-1, trigger in 2-3; 1 high/edge, 3 low/level, 0 as the bus (ISA: high, edge). */
+/* MPS INTI flags: polarity in bits 0-1, trigger in 2-3; 1 high/edge, 3 low/level, 0 as the bus
+ * (ISA: high, edge). */
 static void add_override(struct acpi_info *o, const uint8_t *e)
 {
     uint16_t flags = get16(e + 8);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* ACPI static tables, read once at boot: processors, interrupt controllers, timers, power registers.  ACPI 6.4 chapter 5. */
+/* ACPI static tables, read once at boot: processors, interrupt controllers, timers, power
+ * registers.  ACPI 6.4 chapter 5. */
 #pragma once
 
 #include <stdbool.h>
@@ -61,16 +62,17 @@ struct acpi_info {
     uint8_t reset_value;
     bool has_reset;
     uint16_t sci;
-    uint16_t boot_arch; /* IAPC_BOOT_ARCH */
-    uint8_t century;    /* RTC index of the century, 0 = none */
-    struct acpi_reg spcr;   /* serial console */
-    uint8_t spcr_type;      /* 0xff = none */
+    uint16_t boot_arch;   /* IAPC_BOOT_ARCH */
+    uint8_t century;      /* RTC index of the century, 0 = none */
+    struct acpi_reg spcr; /* serial console */
+    uint8_t spcr_type;    /* 0xff = none */
     uint32_t spcr_gsi;
 };
 
-/* Maps `size` bytes at a physical address for reading; NULL if that cannot be. May be called again for the same address. */
+/* Maps `size` bytes at a physical address for reading; NULL if that cannot be. May be called again
+ * for the same address. */
 typedef const void *acpi_map_fn(uint64_t pa, uint64_t size);
 
-/* Reads all tables from the RSDP on. Tables with bad lengths or checksums are left out, with a warning. 0, or -ENOENT (no RSDP), -EINVAL (RSDP or root table
- * damaged, no local APIC). */
+/* Reads all tables from the RSDP on. Tables with bad lengths or checksums are left out, with a
+ * warning. 0, or -ENOENT (no RSDP), -EINVAL (RSDP or root table damaged, no local APIC). */
 int acpi_read(uint64_t rsdp, acpi_map_fn *map, struct acpi_info *out);

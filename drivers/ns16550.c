@@ -2,7 +2,7 @@
 /* The PC's serial port (NS16550 and compatible) behind I/O ports.  Facts: PC16550D data sheet. */
 #include "drivers/uart.h"
 
-#include "cpu/msr.h"
+#include "port/io.h"
 
 #define REG_DATA 0u /* also divisor low */
 #define REG_IER  1u /* also divisor high */
@@ -31,12 +31,12 @@ static uint16_t base;
 
 static uint8_t in(unsigned int reg)
 {
-    return (uint8_t)cpu_in((uint16_t)(base + reg), 1);
+    return port_in8((uint16_t)(base + reg));
 }
 
 static void out(unsigned int reg, unsigned int val)
 {
-    cpu_out((uint16_t)(base + reg), 1, val & 0xff);
+    port_out8((uint16_t)(base + reg), (uint8_t)val);
 }
 
 static unsigned int line_control(const struct uart_config *c)
@@ -84,7 +84,7 @@ static void put(const char *text, size_t len)
     for (size_t i = 0; i < len; i++) {
         if (room == 0) {
             unsigned int spin = 0;
-            while (!(in(REG_LSR) & LSR_TX_FREE)) {
+            while (!(in(REG_LSR)&LSR_TX_FREE)) {
                 if (++spin > SPIN_MAX) {
                     return;
                 }

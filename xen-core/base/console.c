@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The console's input: for dom0 through a ring and VIRQ_CONSOLE, or for the hypervisor's keys.  The switch character typed three times moves it. */
+/* The console's input: for dom0 through a ring and VIRQ_CONSOLE, or for the hypervisor's keys.  The
+ * switch character typed three times moves it. */
 #include "base/console.h"
 
 #include <stdint.h>

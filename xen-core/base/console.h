@@ -10,9 +10,11 @@ size_t console_read(char *to, size_t size);
 /* Do what a key means to the hypervisor (sysctl debug_keys, and the serial line when it has the
  * input). */
 void console_key(char key);
-/* A character from the serial line: to dom0, or to the hypervisor if that has the input. Interrupt context. */
+/* A character from the serial line: to dom0, or to the hypervisor if that has the input. Interrupt
+ * context. */
 void console_input(char c);
-/* Options conswitch=: the control character (1-26, 0 = none), and whether input stays ours at boot. */
+/* Options conswitch=: the control character (1-26, 0 = none), and whether input stays ours at boot.
+ */
 void console_set_switch(unsigned int control, bool keep);
 /* From here on input goes to dom0 (unless kept). */
 void console_give_to_dom0(void);

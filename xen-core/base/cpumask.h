@@ -66,6 +66,6 @@ static inline unsigned int cpumask_next(const struct cpumask *m, unsigned int cp
     return cpu;
 }
 
-#define cpumask_for_each(cpu, m)                                                                   \
-    for (unsigned int cpu = cpumask_next((m), 0); cpu < CONFIG_MAX_CPUS;                           \
+#define cpumask_for_each(cpu, m)                                         \
+    for (unsigned int cpu = cpumask_next((m), 0); cpu < CONFIG_MAX_CPUS; \
          cpu = cpumask_next((m), cpu + 1))

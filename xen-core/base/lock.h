@@ -28,7 +28,10 @@ struct spinlock {
     uint32_t class;        /* enum lock_class */
 };
 
-#define SPINLOCK(cls) { .class = (uint32_t)(cls) }
+#define SPINLOCK(cls)            \
+    {                            \
+        .class = (uint32_t)(cls) \
+    }
 
 /* Checks of order and interrupt state; panic on violation (lock.c). */
 void lock_check_take(const struct spinlock *l);
@@ -41,7 +44,7 @@ static inline void spin_init(struct spinlock *l, enum lock_class class)
 {
     atomic_init(&l->next, 0);
     atomic_init(&l->now, 0);
-    l->class = (uint32_t)class;
+    l->class = (uint32_t) class;
 }
 
 static inline void spin_lock(struct spinlock *l)

@@ -13,14 +13,14 @@
 #define LINE_SIZE 320u
 
 /* A domain may cause so many lines at once, and so many a second after that. */
-#define GUEST_BURST    20u
-#define NS_PER_TOKEN   UINT64_C(200000000)
+#define GUEST_BURST  20u
+#define NS_PER_TOKEN UINT64_C(200000000)
 
 static struct spinlock lock = SPINLOCK(LOCK_log);
-static char ring[RING_SIZE];  /* [log] */
-static uint32_t ring_end;     /* bytes ever written, modulo 2^32 [log] */
-static uint32_t ring_start;   /* oldest byte kept; moved by `clear` too [log] */
-static char last_out;         /* last byte on the console [log] */
+static char ring[RING_SIZE]; /* [log] */
+static uint32_t ring_end;    /* bytes ever written, modulo 2^32 [log] */
+static uint32_t ring_start;  /* oldest byte kept; moved by `clear` too [log] */
+static char last_out;        /* last byte on the console [log] */
 static enum log_level level_hypervisor = LOG_INFO;
 static enum log_level level_guest = LOG_WARN;
 

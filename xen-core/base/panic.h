@@ -13,15 +13,15 @@ extern bool panic_halts;
 _Noreturn void panic(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 #define BUG() panic("BUG at %s:%d", __FILE__, __LINE__)
-#define bug_if(x)                                                                                  \
-    do {                                                                                           \
-        if (__builtin_expect(!!(x), 0)) {                                                          \
-            panic("BUG at %s:%d: %s", __FILE__, __LINE__, #x);                                     \
-        }                                                                                          \
+#define bug_if(x)                                              \
+    do {                                                       \
+        if (__builtin_expect(!!(x), 0)) {                      \
+            panic("BUG at %s:%d: %s", __FILE__, __LINE__, #x); \
+        }                                                      \
     } while (0)
-#define debug_assert(x)                                                                            \
-    do {                                                                                           \
-        if (CONFIG_DEBUG && __builtin_expect(!(x), 0)) {                                           \
-            panic("assertion at %s:%d: %s", __FILE__, __LINE__, #x);                               \
-        }                                                                                          \
+#define debug_assert(x)                                              \
+    do {                                                             \
+        if (CONFIG_DEBUG && __builtin_expect(!(x), 0)) {             \
+            panic("assertion at %s:%d: %s", __FILE__, __LINE__, #x); \
+        }                                                            \
     } while (0)

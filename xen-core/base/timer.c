@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Timers: a pairing heap per cpu, linked through the timers themselves, so that arming allocates nothing and any number fits.
+ * Timers: a pairing heap per cpu, linked through the timers themselves, so that arming allocates
+ * nothing and any number fits.
  *
- * A node's children are a list: `child` is the first, `next` the younger sibling; `prev` the elder sibling, or the parent of a first child.
+ * A node's children are a list: `child` is the first, `next` the younger sibling; `prev` the elder
+ * sibling, or the parent of a first child.
  */
 #include "base/timer.h"
 
@@ -15,8 +17,8 @@
 
 struct timer_cpu {
     struct spinlock lock;
-    struct timer *first;            /* the earliest [timer] */
-    struct timer *_Atomic running;  /* whose function runs now */
+    struct timer *first;           /* the earliest [timer] */
+    struct timer *_Atomic running; /* whose function runs now */
 } __attribute__((aligned(64)));
 
 static struct timer_cpu cpus[CONFIG_MAX_CPUS] = {

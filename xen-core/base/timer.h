@@ -7,14 +7,14 @@
 
 /* Embedded in its owner.  fn runs in the timer work of `cpu`, interrupts on, no lock held. */
 struct timer {
-    uint64_t expires;  /* ns [timer] */
+    uint64_t expires; /* ns [timer] */
     void (*fn)(void *);
     void *data;
-    uint32_t cpu;      /* whose heap it is in */
-    uint32_t queued;   /* in the heap [timer] */
+    uint32_t cpu;        /* whose heap it is in */
+    uint32_t queued;     /* in the heap [timer] */
     struct timer *child; /* pairing heap: first child, siblings [timer] */
     struct timer *next;
-    struct timer *prev;  /* elder sibling, or the parent of a first child [timer] */
+    struct timer *prev; /* elder sibling, or the parent of a first child [timer] */
 };
 
 void timer_init(struct timer *t, void (*fn)(void *), void *data, unsigned int cpu);

@@ -15,17 +15,17 @@
 #define BOOT_CMDLINE_SIZE 2048
 
 enum boot_range_type {
-    BOOT_USABLE = 1,    /* free RAM (boot services memory included) */
-    BOOT_RESERVED,      /* as the firmware says */
-    BOOT_ACPI,          /* ACPI tables: RAM to be kept */
+    BOOT_USABLE = 1, /* free RAM (boot services memory included) */
+    BOOT_RESERVED,   /* as the firmware says */
+    BOOT_ACPI,       /* ACPI tables: RAM to be kept */
     BOOT_ACPI_NVS,
-    BOOT_RUNTIME_CODE,  /* EFI runtime services, called at its physical address */
+    BOOT_RUNTIME_CODE, /* EFI runtime services, called at its physical address */
     BOOT_RUNTIME_DATA,
-    BOOT_MMIO,          /* EFI memory-mapped I/O with the runtime attribute */
-    BOOT_IMAGE,         /* the hypervisor's image */
-    BOOT_LOADER,        /* boot_info, loader's tables and stack: usable after start-up */
-    BOOT_MODULE,        /* dom0's kernel (ELF, unpacked) and ramdisk: usable after dom0 is built */
-    BOOT_UNUSABLE       /* defective */
+    BOOT_MMIO,    /* EFI memory-mapped I/O with the runtime attribute */
+    BOOT_IMAGE,   /* the hypervisor's image */
+    BOOT_LOADER,  /* boot_info, loader's tables and stack: usable after start-up */
+    BOOT_MODULE,  /* dom0's kernel (ELF, unpacked) and ramdisk: usable after dom0 is built */
+    BOOT_UNUSABLE /* defective */
 };
 
 struct boot_range {
@@ -70,10 +70,10 @@ struct boot_info {
     uint8_t secure_boot; /* 0 unknown, 1 off, 2 on */
     uint8_t pad[3];
     struct boot_fb fb;
-    struct boot_module kernel;  /* ELF image */
+    struct boot_module kernel; /* ELF image */
     struct boot_module ramdisk;
-    uint64_t time_entry; /* TSC when the loader started, for the boot report */
-    uint64_t time_exit;  /* TSC when boot services ended */
+    uint64_t time_entry;                    /* TSC when the loader started, for the boot report */
+    uint64_t time_exit;                     /* TSC when boot services ended */
     char options[BOOT_CMDLINE_SIZE];        /* hypervisor options, one string */
     char kernel_cmdline[BOOT_CMDLINE_SIZE]; /* dom0's */
     char loader_name[64];                   /* e.g. "joist.efi 0.1" */

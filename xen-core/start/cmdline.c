@@ -38,9 +38,9 @@ static bool parse_number(const char *s, uint64_t *out, const char **end)
     }
     for (;; s++, digits++) {
         unsigned int c = (unsigned char)*s;
-        unsigned int v = c >= '0' && c <= '9'               ? c - '0'
+        unsigned int v = c >= '0' && c <= '9'                   ? c - '0'
                          : (c | 32u) >= 'a' && (c | 32u) <= 'f' ? (c | 32u) - 'a' + 10
-                                                               : 99;
+                                                                : 99;
         if (v >= base) {
             break;
         }
@@ -201,14 +201,15 @@ static bool parse_conswitch(const char *val, void *to)
     return true;
 }
 
-/* none, error, warning, info, debug, all; "a/b" names a rate-limited part too, of which the first counts. */
+/* none, error, warning, info, debug, all; "a/b" names a rate-limited part too, of which the first
+ * counts. */
 static bool parse_level(const char *val, void *to)
 {
     static const struct {
         const char *word;
         uint32_t level;
-    } words[] = { { "none", LOG_ERR },     { "error", LOG_ERR },   { "warning", LOG_WARN },
-                  { "info", LOG_INFO },    { "debug", LOG_DEBUG }, { "all", LOG_DEBUG } };
+    } words[] = { { "none", LOG_ERR },  { "error", LOG_ERR },   { "warning", LOG_WARN },
+                  { "info", LOG_INFO }, { "debug", LOG_DEBUG }, { "all", LOG_DEBUG } };
 
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
         size_t n = strlen(words[i].word);

@@ -6,13 +6,14 @@
 #include <stdint.h>
 
 struct options {
-    char console[32];      /* console=com1,vga,none */
-    char com1[64];         /* com1=115200,8n1[,io-base[,irq]] */
-    uint32_t conswitch;    /* control character that switches input, 1..26; 0 = off; default 1 (Ctrl-A) */
-    bool conswitch_keep;   /* conswitch=<c>x: input stays with the hypervisor at boot */
-    uint32_t loglvl;       /* enum log_level shown */
+    char console[32]; /* console=com1,vga,none */
+    char com1[64];    /* com1=115200,8n1[,io-base[,irq]] */
+    uint32_t
+        conswitch; /* control character that switches input, 1..26; 0 = off; default 1 (Ctrl-A) */
+    bool conswitch_keep; /* conswitch=<c>x: input stays with the hypervisor at boot */
+    uint32_t loglvl;     /* enum log_level shown */
     uint32_t guest_loglvl;
-    uint64_t dom0_mem;     /* bytes; 0 = default (all but a reserve) */
+    uint64_t dom0_mem; /* bytes; 0 = default (all but a reserve) */
     uint64_t dom0_mem_min;
     uint64_t dom0_mem_max;
     uint32_t dom0_max_vcpus; /* 0 = as many as cpus */

@@ -20,7 +20,8 @@
 #define DOM0_MAPTRACK     1024u
 #define FRAMES_PER_MIB    256u
 
-/* Kept back for the hypervisor and guests' structures when dom0 gets "all": a sixteenth, at most 128 MiB. */
+/* Kept back for the hypervisor and guests' structures when dom0 gets "all": a sixteenth, at most
+ * 128 MiB. */
 static uint64_t reserve_frames(uint64_t free)
 {
     uint64_t sixteenth = free / 16;
@@ -84,7 +85,9 @@ void dom0_build(const struct boot_info *bi)
 
     uint64_t frames = dom0_frames();
     uint64_t max = options.dom0_mem_max >> PAGE_SHIFT;
-    atomic_store(&d->max_frames, max > frames ? max : options.dom0_mem_max != 0 ? frames : UINT32_MAX);
+    atomic_store(&d->max_frames, max > frames                ? max
+                                 : options.dom0_mem_max != 0 ? frames
+                                                             : UINT32_MAX);
     log_info("domain 0: %u vcpus, %lu MiB", vcpus, (unsigned long)(frames / FRAMES_PER_MIB));
     port_dom0_load(d, d->vcpu[0], bi, frames);
     atomic_store(&d->life, DL_ALIVE);

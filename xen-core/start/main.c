@@ -69,18 +69,18 @@ static void report_memory(void)
 
 void start(const struct boot_info *bi)
 {
-    check_boot_info(bi);             /* every later step may trust it */
+    check_boot_info(bi); /* every later step may trust it */
     memcpy(&boot, bi, sizeof boot);
     cmdline_parse(boot.options);
-    port_console_early(&boot);       /* first visible line */
+    port_console_early(&boot); /* first visible line */
     banner();
-    port_memory_map_init(&boot);    /* kept for dom0 and control calls */
+    port_memory_map_init(&boot); /* kept for dom0 and control calls */
     port_cpu_init(&boot);
-    boot_alloc_init(&boot);          /* bump allocator over the memory map */
-    port_mmu_init(&boot);            /* own tables; frame table and M2P are backed */
-    frame_init();                    /* every frame is owned by nobody */
-    boot_alloc_finish(&boot);        /* the heap takes over */
-    domain_init();                   /* pseudo-domains, idle vcpus */
+    boot_alloc_init(&boot);   /* bump allocator over the memory map */
+    port_mmu_init(&boot);     /* own tables; frame table and M2P are backed */
+    frame_init();             /* every frame is owned by nobody */
+    boot_alloc_finish(&boot); /* the heap takes over */
+    domain_init();            /* pseudo-domains, idle vcpus */
     irq_init();
     port_irq_init(&boot);
     port_time_init(&boot);
@@ -94,7 +94,7 @@ void start(const struct boot_info *bi)
     console_give_to_dom0();
     log_at(LOG_ERR, "starting domain 0 (%lu ms since start)",
            (unsigned long)(port_time_now() / 1000000));
-    sched_idle();                    /* this is the boot cpu's idle vcpu from here on */
+    sched_idle(); /* this is the boot cpu's idle vcpu from here on */
 }
 
 void start_release_boot_memory(const struct boot_info *bi)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The machine's devices as guest/ needs them: MSI, I/O APIC registers, firmware calls, sleep, processor numbers.  Implemented by hw/. */
+/* The machine's devices as guest/ needs them: MSI, I/O APIC registers, firmware calls, sleep,
+ * processor numbers.  Implemented by hw/. */
 #pragma once
 
 #include <stdbool.h>
@@ -15,7 +16,8 @@ struct msi_source {
     uint64_t table_base; /* machine address of the MSI-X table, as dom0 says; 0 = look it up */
 };
 
-/* Program the function to raise irq (from irq_alloc()), masked until port_irq_startup(). -ENODEV, -EINVAL, -EBUSY. locks: takes pcicfg. */
+/* Program the function to raise irq (from irq_alloc()), masked until port_irq_startup(). -ENODEV,
+ * -EINVAL, -EBUSY. locks: takes pcicfg. */
 int msi_setup(const struct msi_source *src, unsigned int irq);
 /* Disable it again; nothing happens if irq has no message. */
 void msi_teardown(unsigned int irq);
@@ -25,11 +27,13 @@ int msi_restore(uint16_t segment, uint8_t bus, uint8_t devfn);
 /* Register of the I/O APIC at `base`: -ENODEV if there is none. */
 int cpu_ioapic_read(uint64_t base, uint32_t reg, uint32_t *val);
 
-/* Firmware runtime service at byte `offset` of its table (UEFI specification 2.x section 8), up to 5 arguments; pointers are direct-map addresses. Returns the
- * EFI status. locks: takes efi. False (no call made) if there are no runtime services. */
+/* Firmware runtime service at byte `offset` of its table (UEFI specification 2.x section 8), up to
+ * 5 arguments; pointers are direct-map addresses. Returns the EFI status. locks: takes efi. False
+ * (no call made) if there are no runtime services. */
 bool cpu_efi_call(unsigned int offset, const uint64_t args[5], uint64_t *status);
 
-/* Write PM1a/PM1b control (state 5: does not return if the machine obeys). -ENODEV without those registers. */
+/* Write PM1a/PM1b control (state 5: does not return if the machine obeys). -ENODEV without those
+ * registers. */
 int cpu_acpi_sleep(unsigned int state, uint16_t val_a, uint16_t val_b);
 
 /* Of an online cpu; false otherwise. */

@@ -23,15 +23,17 @@ void cpu_cpuid(uint32_t leaf, uint32_t subleaf, struct cpuid_leaf *out);
 uint32_t cpu_in(uint16_t port, unsigned int size);
 void cpu_out(uint16_t port, unsigned int size, uint32_t val);
 
-/* Segment bases of the vcpu loaded on this cpu. addr is canonical and outside the hole: the caller checked. */
+/* Segment bases of the vcpu loaded on this cpu. addr is canonical and outside the hole: the caller
+ * checked. */
 void cpu_set_fs_base(uint64_t addr);
-void cpu_set_gs_base(uint64_t addr);        /* the active one */
-void cpu_set_gs_base_other(uint64_t addr);  /* the one that SWAPGS brings */
+void cpu_set_gs_base(uint64_t addr);       /* the active one */
+void cpu_set_gs_base_other(uint64_t addr); /* the one that SWAPGS brings */
 uint64_t cpu_get_fs_base(void);
 uint64_t cpu_get_gs_base(void);
 uint64_t cpu_get_gs_base_other(void);
 void cpu_swapgs(void);
-/* Load a selector into GS and leave the kernel's base alone; false if it faults (then it loads 0). */
+/* Load a selector into GS and leave the kernel's base alone; false if it faults (then it loads 0).
+ */
 bool cpu_load_gs_user(uint16_t sel);
 /* Load ds, es, fs selectors; false on a fault of any (then that one is 0). */
 bool cpu_load_ds(uint16_t sel);
@@ -46,26 +48,30 @@ void cpu_set_dr(unsigned int nr, uint64_t val);
 uint64_t cpu_get_dr(unsigned int nr);
 bool cpu_set_xcr0(uint64_t val); /* false: fault */
 
-/* Load the page-table root for the current mode of v (root_kernel or root_user): v is loaded on this cpu. */
+/* Load the page-table root for the current mode of v (root_kernel or root_user): v is loaded on
+ * this cpu. */
 void cpu_load_root(struct vcpu *v, bool flush_global);
 /* Tell this cpu's descriptor windows: GDT (and LDT) of v have changed. v is loaded on this cpu. */
 void cpu_load_gdt(struct vcpu *v);
 void cpu_load_ldt(struct vcpu *v);
-/* Enter/leave guest-kernel mode: swaps gs, loads the root, sets v->arch.kernel_mode. v is loaded here. */
+/* Enter/leave guest-kernel mode: swaps gs, loads the root, sets v->arch.kernel_mode. v is loaded
+ * here. */
 void cpu_toggle_mode(struct vcpu *v);
 /* The registers of the vcpu loaded on this cpu (top of stack). */
 struct regs *cpu_guest_regs(void);
 void cpu_wbinvd(void);
-/* Save/restore the FPU state of the loaded vcpu to v->arch.xstate (eager: at vcpu switch; here for get/set context). */
+/* Save/restore the FPU state of the loaded vcpu to v->arch.xstate (eager: at vcpu switch; here for
+ * get/set context). */
 void cpu_xstate_save(struct vcpu *v);
 void cpu_xstate_load(struct vcpu *v);
-uint32_t cpu_xstate_size(void);       /* bytes of the area for all features we enable */
-uint64_t cpu_xstate_features(void);   /* XCR0 mask the hypervisor supports; 0 without XSAVE */
+uint32_t cpu_xstate_size(void);     /* bytes of the area for all features we enable */
+uint64_t cpu_xstate_features(void); /* XCR0 mask the hypervisor supports; 0 without XSAVE */
 uint64_t cpu_dr_mask_unused(void);
 /* Start of this cpu's LDT window (16 pages): the processor's LDTR base while a guest has an LDT. */
 uint64_t cpu_ldt_window(void);
 /* Put v's xstate area (not loaded) into the initial state. */
 void cpu_xstate_reset(struct vcpu *v);
-/* PCI configuration by configuration mechanism 1: `cf8` as latched by the guest (enable bit set), offset 0-3, size 1, 2, 4. locks: takes pcicfg. */
+/* PCI configuration by configuration mechanism 1: `cf8` as latched by the guest (enable bit set),
+ * offset 0-3, size 1, 2, 4. locks: takes pcicfg. */
 uint32_t cpu_pci_read(uint32_t cf8, unsigned int offset, unsigned int size);
 void cpu_pci_write(uint32_t cf8, unsigned int offset, unsigned int size, uint32_t val);

@@ -2,9 +2,10 @@
 /*
  * CPUID for guests.
  *
- * The instruction itself cannot be intercepted in ring 3 on processors without CPUID faulting; PV kernels ask through the forced
- * emulation prefix, and get what stands here.  A bit is offered if the processor has it and PV can honour it: the allow masks
- * below are by feature word (SDM vol. 2A CPUID; APM vol. 3 appendix E).
+ * The instruction itself cannot be intercepted in ring 3 on processors without CPUID faulting; PV
+ * kernels ask through the forced emulation prefix, and get what stands here.  A bit is offered if
+ * the processor has it and PV can honour it: the allow masks below are by feature word (SDM vol. 2A
+ * CPUID; APM vol. 3 appendix E).
  */
 #include "guest/cpuid.h"
 
@@ -21,32 +22,32 @@
 #define BIT(n) (UINT32_C(1) << (n))
 
 /* 1.edx without VME, PSE, MTRR, PGE, PSE36: paging and legacy modes that PV does not have. */
-#define ALLOW_1D                                                                                   \
-    (BIT(0) | BIT(2) | BIT(4) | BIT(5) | BIT(6) | BIT(7) | BIT(8) | BIT(9) | BIT(11) | BIT(14) |   \
-     BIT(15) | BIT(16) | BIT(19) | BIT(22) | BIT(23) | BIT(24) | BIT(25) | BIT(26) | BIT(27) |     \
+#define ALLOW_1D                                                                                 \
+    (BIT(0) | BIT(2) | BIT(4) | BIT(5) | BIT(6) | BIT(7) | BIT(8) | BIT(9) | BIT(11) | BIT(14) | \
+     BIT(15) | BIT(16) | BIT(19) | BIT(22) | BIT(23) | BIT(24) | BIT(25) | BIT(26) | BIT(27) |   \
      BIT(28))
 /* 1.ecx without MONITOR, VMX, SMX, PCID, x2APIC, TSC deadline. */
-#define ALLOW_1C                                                                                   \
-    (BIT(0) | BIT(1) | BIT(9) | BIT(12) | BIT(13) | BIT(19) | BIT(20) | BIT(22) | BIT(23) |        \
+#define ALLOW_1C                                                                            \
+    (BIT(0) | BIT(1) | BIT(9) | BIT(12) | BIT(13) | BIT(19) | BIT(20) | BIT(22) | BIT(23) | \
      BIT(25) | BIT(26) | BIT(27) | BIT(28) | BIT(29) | BIT(30) | BIT(31))
 /* 7.0.ebx without SMEP, INVPCID, SMAP, MPX, resource control, PT. */
 #define ALLOW_7B0                                                                                  \
     (BIT(0) | BIT(3) | BIT(4) | BIT(5) | BIT(8) | BIT(9) | BIT(11) | BIT(13) | BIT(16) | BIT(17) | \
      BIT(18) | BIT(19) | BIT(21) | BIT(23) | BIT(24) | BIT(28) | BIT(29) | BIT(30) | BIT(31))
 /* 7.0.ecx without UMIP, PKU, LA57, CET. */
-#define ALLOW_7C0                                                                                  \
-    (BIT(1) | BIT(6) | BIT(8) | BIT(9) | BIT(10) | BIT(11) | BIT(12) | BIT(14) | BIT(22) |         \
+#define ALLOW_7C0                                                                          \
+    (BIT(1) | BIT(6) | BIT(8) | BIT(9) | BIT(10) | BIT(11) | BIT(12) | BIT(14) | BIT(22) | \
      BIT(25) | BIT(27) | BIT(28))
 /* 7.0.edx: FSRM, MD_CLEAR, SERIALIZE; the speculation MSRs are not offered. */
 #define ALLOW_7D0 (BIT(2) | BIT(3) | BIT(4) | BIT(10) | BIT(14))
 #define ALLOW_7A1 (BIT(4) | BIT(5) | BIT(10) | BIT(11) | BIT(12))
 /* 0x80000001.edx: SYSCALL, NX, MMXEXT, FFXSR, RDTSCP, LM, 3DNow and AMD's copies of leaf 1. */
 #define COPY_1D UINT32_C(0x0183f3ff)
-#define ALLOW_E1D                                                                                  \
-    (BIT(11) | BIT(20) | BIT(22) | BIT(25) | BIT(27) | BIT(29) | BIT(30) | BIT(31) |               \
+#define ALLOW_E1D                                                                    \
+    (BIT(11) | BIT(20) | BIT(22) | BIT(25) | BIT(27) | BIT(29) | BIT(30) | BIT(31) | \
      (ALLOW_1D & COPY_1D))
 /* 0x80000001.ecx without SVM, IBS, SKINIT, WDT, LWP, performance counters. */
-#define ALLOW_E1C                                                                                  \
+#define ALLOW_E1C \
     (BIT(0) | BIT(1) | BIT(5) | BIT(6) | BIT(7) | BIT(8) | BIT(11) | BIT(16) | BIT(21) | BIT(22))
 #define ALLOW_DA1 (BIT(0) | BIT(1) | BIT(2))
 #define ALLOW_E7D BIT(8)
@@ -302,14 +303,15 @@ void cpuid_featureset(enum cpuid_system_policy which, uint32_t w[CPUID_FEATURE_W
     f2 = f2 ? f2 : &none;
     e7 = e7 ? e7 : &none;
     e8 = e8 ? e8 : &none;
-    const uint32_t words[CPUID_FEATURE_WORDS] = { l1->d, l1->c, e1->d, e1->c, d1->a, f0->b, f0->c,
-                                                  e7->d, e8->b, f0->d, f1->a, 0,     f1->b, f2->d,
-                                                  f1->c, f1->d };
+    const uint32_t words[CPUID_FEATURE_WORDS] = { l1->d, l1->c, e1->d, e1->c, d1->a, f0->b,
+                                                  f0->c, e7->d, e8->b, f0->d, f1->a, 0,
+                                                  f1->b, f2->d, f1->c, f1->d };
     memcpy(w, words, sizeof words);
 }
 
 /* The hypervisor's own leaves: identity, version, what PV offers (abi: arch-x86/cpuid.h). */
-static void hypervisor_leaf(struct vcpu *v, uint32_t index, uint32_t subleaf, struct cpuid_leaf *out)
+static void hypervisor_leaf(struct vcpu *v, uint32_t index, uint32_t subleaf,
+                            struct cpuid_leaf *out)
 {
     const struct domain *d = v->d;
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* struct vcpu_guest_context in and out: the same checks for dom0's start, guests' secondary vcpus and the builder's. */
+/* struct vcpu_guest_context in and out: the same checks for dom0's start, guests' secondary vcpus
+ * and the builder's. */
 #include "guest/ctx.h"
 #include "port/vcpu.h"
 
@@ -61,13 +62,28 @@ static void set_registers(struct vcpu *v, const struct vcpu_guest_context *c)
     const struct cpu_user_regs *u = &c->user_regs;
 
     v->arch.regs = (struct regs){
-        .r15 = u->r15, .r14 = u->r14, .r13 = u->r13, .r12 = u->r12,
-        .rbp = u->rbp, .rbx = u->rbx, .r11 = u->r11, .rcx = u->rcx,
-        .rax = u->rax, .rdi = u->rdi, .rsi = u->rsi, .rdx = u->rdx,
-        .r10 = u->r10, .r8 = u->r8,   .r9 = u->r9,   .error = 0,
-        .vector = 0,   .rip = u->rip, .cs = u->cs | 3u,
+        .r15 = u->r15,
+        .r14 = u->r14,
+        .r13 = u->r13,
+        .r12 = u->r12,
+        .rbp = u->rbp,
+        .rbx = u->rbx,
+        .r11 = u->r11,
+        .rcx = u->rcx,
+        .rax = u->rax,
+        .rdi = u->rdi,
+        .rsi = u->rsi,
+        .rdx = u->rdx,
+        .r10 = u->r10,
+        .r8 = u->r8,
+        .r9 = u->r9,
+        .error = 0,
+        .vector = 0,
+        .rip = u->rip,
+        .cs = u->cs | 3u,
         .rflags = (u->rflags & RFLAGS_GUEST) | RFLAGS_IF | RFLAGS_FIXED,
-        .rsp = u->rsp, .ss = u->ss | 3u,
+        .rsp = u->rsp,
+        .ss = u->ss | 3u,
     };
     v->arch.kernel_mode = (c->flags & VGCF_in_kernel) != 0;
     v->arch.ds = u->ds;
@@ -93,9 +109,9 @@ static void set_entry_points(struct vcpu *v, const struct vcpu_guest_context *c)
 {
     for (unsigned int i = 0; i < 256; i++) {
         const struct trap_info *t = &c->trap_ctxt[i];
-        v->arch.traps[i] = (struct x86_trap_entry){
-            .eip = t->address, .cs = (uint16_t)(t->cs | 3), .flags = t->flags
-        };
+        v->arch.traps[i] = (struct x86_trap_entry){ .eip = t->address,
+                                                    .cs = (uint16_t)(t->cs | 3),
+                                                    .flags = t->flags };
     }
     v->arch.event = (struct x86_callback){ .eip = c->event_callback_eip, .mask = true };
     v->arch.failsafe = (struct x86_callback){
@@ -108,7 +124,8 @@ static void set_entry_points(struct vcpu *v, const struct vcpu_guest_context *c)
     };
 }
 
-/* The FXSAVE image becomes the legacy part of the XSAVE area; without one the state is the initial one. */
+/* The FXSAVE image becomes the legacy part of the XSAVE area; without one the state is the initial
+ * one. */
 static void set_fpu(struct vcpu *v, const struct vcpu_guest_context *c)
 {
     uint8_t *area = v->arch.xstate;
@@ -193,15 +210,31 @@ void port_vcpu_get_context(struct vcpu *v, void *ctx)
         c->flags |= VGCF_online;
     }
     c->user_regs = (struct cpu_user_regs){
-        .r15 = r->r15, .r14 = r->r14, .r13 = r->r13, .r12 = r->r12,
-        .rbp = r->rbp, .rbx = r->rbx, .r11 = r->r11, .rcx = r->rcx,
-        .rax = r->rax, .rdi = r->rdi, .rsi = r->rsi, .rdx = r->rdx,
-        .r10 = r->r10, .r8 = r->r8,   .r9 = r->r9,   .rip = r->rip,
+        .r15 = r->r15,
+        .r14 = r->r14,
+        .r13 = r->r13,
+        .r12 = r->r12,
+        .rbp = r->rbp,
+        .rbx = r->rbx,
+        .r11 = r->r11,
+        .rcx = r->rcx,
+        .rax = r->rax,
+        .rdi = r->rdi,
+        .rsi = r->rsi,
+        .rdx = r->rdx,
+        .r10 = r->r10,
+        .r8 = r->r8,
+        .r9 = r->r9,
+        .rip = r->rip,
         .cs = (uint16_t)(v->arch.kernel_mode ? r->cs & ~UINT64_C(3) : r->cs),
         .saved_upcall_mask = v->info->evtchn_upcall_mask,
         .rflags = (r->rflags & ~RFLAGS_IF) | (v->info->evtchn_upcall_mask ? 0 : RFLAGS_IF),
-        .rsp = r->rsp, .ss = (uint16_t)r->ss,
-        .ds = v->arch.ds, .es = v->arch.es, .fs = v->arch.fs, .gs = v->arch.gs,
+        .rsp = r->rsp,
+        .ss = (uint16_t)r->ss,
+        .ds = v->arch.ds,
+        .es = v->arch.es,
+        .fs = v->arch.fs,
+        .gs = v->arch.gs,
     };
     get_entry_points(v, c);
     c->ldt_base = v->arch.ldt_base;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Debug registers of a guest: what it may set, so that a breakpoint never hits the hypervisor.  SDM vol. 3B section 17.2. */
+/* Debug registers of a guest: what it may set, so that a breakpoint never hits the hypervisor.  SDM
+ * vol. 3B section 17.2. */
 #include "guest/trap.h"
 #include "guest/debugreg.h"
 

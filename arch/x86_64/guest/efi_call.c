@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * EFI runtime services for dom0: its buffers are copied into the hypervisor's memory, the firmware works on the copies.
+ * EFI runtime services for dom0: its buffers are copied into the hypervisor's memory, the firmware
+ * works on the copies.
  *
- * Offsets into the runtime services table and signatures: UEFI specification 2.9 section 4.5 and chapter 8.
+ * Offsets into the runtime services table and signatures: UEFI specification 2.9 section 4.5 and
+ * chapter 8.
  */
 #include "guest/efi_call.h"
 
@@ -70,16 +72,30 @@ static int64_t call(unsigned int offset, const uint64_t args[5], struct xenpf_ef
 static void time_out(const struct efi_time *t, struct xenpf_efi_time *to)
 {
     *to = (struct xenpf_efi_time){
-        .year = t->year, .month = t->month, .day = t->day, .hour = t->hour, .min = t->minute,
-        .sec = t->second, .ns = t->nanosecond, .tz = t->timezone, .daylight = t->daylight,
+        .year = t->year,
+        .month = t->month,
+        .day = t->day,
+        .hour = t->hour,
+        .min = t->minute,
+        .sec = t->second,
+        .ns = t->nanosecond,
+        .tz = t->timezone,
+        .daylight = t->daylight,
     };
 }
 
 static void time_in(const struct xenpf_efi_time *t, struct efi_time *to)
 {
     *to = (struct efi_time){
-        .year = t->year, .month = t->month, .day = t->day, .hour = t->hour, .minute = t->min,
-        .second = t->sec, .nanosecond = t->ns, .timezone = t->tz, .daylight = t->daylight,
+        .year = t->year,
+        .month = t->month,
+        .day = t->day,
+        .hour = t->hour,
+        .minute = t->min,
+        .second = t->sec,
+        .nanosecond = t->ns,
+        .timezone = t->tz,
+        .daylight = t->daylight,
     };
 }
 

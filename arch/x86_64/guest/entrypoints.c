@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Where the guest's kernel wants to be entered, and its stack, segments and FPU flag: small calls of its start and of each task switch. */
+/* Where the guest's kernel wants to be entered, and its stack, segments and FPU flag: small calls
+ * of its start and of each task switch. */
 #include "guest/trap.h"
 
 #include "port/copy.h"
@@ -16,8 +17,9 @@
 #include "guest/x86_flags.h"
 
 /*
- * set_trap_table(struct trap_info table[]): an entry with address 0 ends it; a null pointer removes all.
- * -EFAULT, -EINVAL (address outside the guest's space).  Entries before a bad one stay, as on Xen.
+ * set_trap_table(struct trap_info table[]): an entry with address 0 ends it; a null pointer removes
+ * all. -EFAULT, -EINVAL (address outside the guest's space).  Entries before a bad one stay, as on
+ * Xen.
  */
 int64_t hc_set_trap_table(struct vcpu *v, struct hcall_args *a)
 {
@@ -182,7 +184,8 @@ int64_t hc_fpu_taskswitch(struct vcpu *v, struct hcall_args *a)
     return 0;
 }
 
-/* set_segment_base(which, base or selector): -EINVAL for an unknown one, a base that is no address of the guest's, or a bad selector. */
+/* set_segment_base(which, base or selector): -EINVAL for an unknown one, a base that is no address
+ * of the guest's, or a bad selector. */
 int64_t hc_set_segment_base(struct vcpu *v, struct hcall_args *a)
 {
     uint64_t base = a->arg[1];

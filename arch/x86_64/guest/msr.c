@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Model-specific registers that a guest may read or write; every other one is a #GP, as on hardware without it. */
+/* Model-specific registers that a guest may read or write; every other one is a #GP, as on hardware
+ * without it. */
 #include "guest/trap.h"
 
 #include "cpu/msr.h"

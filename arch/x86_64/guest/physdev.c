@@ -204,7 +204,8 @@ static int64_t op_setup_gsi(struct vcpu *v, void *arg, struct hcall_args *a)
     return irq_set_gsi((unsigned int)p->gsi, p->triggering != 0, p->polarity != 0);
 }
 
-/* dom0 tells of its PCI functions and configuration windows; without an IOMMU there is nothing to set up for them. */
+/* dom0 tells of its PCI functions and configuration windows; without an IOMMU there is nothing to
+ * set up for them. */
 static int64_t op_accept(struct vcpu *v, void *arg, struct hcall_args *a)
 {
     (void)v;

@@ -28,8 +28,7 @@ static int64_t pf_settime32(struct vcpu *v, struct xen_platform_op *op)
     if (op->u.settime32.nsecs >= 1000000000u) {
         return -EINVAL;
     }
-    systime_wallclock_set(op->u.settime32.secs, op->u.settime32.nsecs,
-                          op->u.settime32.system_time);
+    systime_wallclock_set(op->u.settime32.secs, op->u.settime32.nsecs, op->u.settime32.system_time);
     return 0;
 }
 
@@ -39,8 +38,7 @@ static int64_t pf_settime64(struct vcpu *v, struct xen_platform_op *op)
     if (op->u.settime64.mbz != 0 || op->u.settime64.nsecs >= 1000000000u) {
         return -EINVAL;
     }
-    systime_wallclock_set(op->u.settime64.secs, op->u.settime64.nsecs,
-                          op->u.settime64.system_time);
+    systime_wallclock_set(op->u.settime64.secs, op->u.settime64.nsecs, op->u.settime64.system_time);
     return 0;
 }
 
@@ -242,7 +240,8 @@ static const struct {
     [XENPF_get_cpu_version] = { "get_cpu_version", pf_get_cpu_version },
 };
 
-/* platform_op(struct xen_platform_op *): -EFAULT, -EACCES (another interface version), -ENOSYS, or the row's. */
+/* platform_op(struct xen_platform_op *): -EFAULT, -EACCES (another interface version), -ENOSYS, or
+ * the row's. */
 int64_t hc_platform_op(struct vcpu *v, struct hcall_args *a)
 {
     struct xen_platform_op op;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* I/O ports of a guest.  PCI's address port is latched per domain: the live register is the hypervisor's to change. */
+/* I/O ports of a guest.  PCI's address port is latched per domain: the live register is the
+ * hypervisor's to change. */
 #include "guest/port_io.h"
 
 #include "cpu/msr.h"
@@ -8,9 +9,9 @@
 #include "irq/rights.h"
 #include "port/copy.h"
 
-#define PCI_ADDRESS  0xcf8u
-#define PCI_DATA     0xcfcu
-#define PCI_ENABLE   0x80000000u
+#define PCI_ADDRESS 0xcf8u
+#define PCI_DATA    0xcfcu
+#define PCI_ENABLE  0x80000000u
 
 bool port_io_iopl_ok(const struct vcpu *v)
 {
@@ -56,9 +57,8 @@ uint32_t port_io_read(struct vcpu *v, uint16_t port, unsigned int size)
         return d->arch.pci_cf8;
     }
     if (is_pci_data(port, size)) {
-        return (d->arch.pci_cf8 & PCI_ENABLE)
-                   ? cpu_pci_read(d->arch.pci_cf8, port - PCI_DATA, size)
-                   : all_ones(size);
+        return (d->arch.pci_cf8 & PCI_ENABLE) ? cpu_pci_read(d->arch.pci_cf8, port - PCI_DATA, size)
+                                              : all_ones(size);
     }
     return cpu_in(port, size);
 }

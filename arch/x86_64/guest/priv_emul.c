@@ -2,8 +2,8 @@
 /*
  * Privileged instructions of a guest's kernel, which runs in ring 3 and so faults on them.
  *
- * The list is short on purpose (docs/abi.md): IN/OUT/INS/OUTS, CLI/STI, HLT, CLTS, LMSW, MOV CR/DR, RDMSR/WRMSR, CPUID,
- * RDTSC(P), INVLPG, WBINVD/INVD, XSETBV.  Anything else keeps its fault.
+ * The list is short on purpose (docs/abi.md): IN/OUT/INS/OUTS, CLI/STI, HLT, CLTS, LMSW, MOV CR/DR,
+ * RDMSR/WRMSR, CPUID, RDTSC(P), INVLPG, WBINVD/INVD, XSETBV.  Anything else keeps its fault.
  */
 #include "guest/trap.h"
 

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Executes the PV plan for domain 0: frames, kernel, ramdisk, P2M, page tables, start_info, first context.
+ * Executes the PV plan for domain 0: frames, kernel, ramdisk, P2M, page tables, start_info, first
+ * context.
  *
- * Nothing of the domain runs yet, so the tables are written as plain memory and then validated like any guest's.
+ * Nothing of the domain runs yet, so the tables are written as plain memory and then validated like
+ * any guest's.
  */
 #include "port/start.h"
 
@@ -145,8 +147,8 @@ static void load_image(const struct build *b, const uint8_t *elf)
         x86_hypercall_page_fill(build_va(b, pvplan_pfn(p, p->hypercall_page)));
     }
     if (b->bi->ramdisk.size != 0) {
-        put(b, p->ramdisk.pfn << PAGE_SHIFT,
-            port_frame_va(paddr_to_mfn(b->bi->ramdisk.start)), b->bi->ramdisk.size);
+        put(b, p->ramdisk.pfn << PAGE_SHIFT, port_frame_va(paddr_to_mfn(b->bi->ramdisk.start)),
+            b->bi->ramdisk.size);
     }
 }
 

@@ -8,7 +8,8 @@
  *     rcx r11 [ds es fs gs] [error code] rip cs|mask<<32 rflags rsp ss
  *
  * The data selectors are there for the failsafe callback only.  cs carries the former upcall mask
- * in bits 32-39 and has RPL 0 if the kernel interrupted itself; rflags.IF shows the inverse of the mask.
+ * in bits 32-39 and has RPL 0 if the kernel interrupted itself; rflags.IF shows the inverse of the
+ * mask.
  */
 #include "guest/trap.h"
 
@@ -32,12 +33,12 @@
 #define BF_MASK     2u /* mask event upcalls on entry */
 #define BF_FAILSAFE 4u
 
-#define VEC_DB 1u
+#define VEC_DB  1u
 #define VEC_NMI 2u
-#define VEC_UD 6u
-#define VEC_NM 7u
-#define VEC_GP 13u
-#define VEC_PF 14u
+#define VEC_UD  6u
+#define VEC_NM  7u
+#define VEC_GP  13u
+#define VEC_PF  14u
 
 #define PF_PRESENT 1u
 #define PF_WRITE   2u
@@ -64,8 +65,8 @@ static inline size_t put_frame(gptr_t sp, const uint64_t frame[FRAME_MAX], unsig
 }
 
 /*
- * Enter the guest's kernel at eip.  A stack that cannot be written is the end of the domain: there is
- * nothing else to tell it with.
+ * Enter the guest's kernel at eip.  A stack that cannot be written is the end of the domain: there
+ * is nothing else to tell it with.
  */
 static void bounce(struct vcpu *v, struct regs *r, uint64_t eip, uint32_t what, uint32_t error)
 {
@@ -134,8 +135,7 @@ void trap_inject(struct vcpu *v, struct regs *r, unsigned int vector, uint32_t e
 
     if (t->eip == 0) {
         domain_crash(v->d, "vcpu %u: exception %u (error %#x) at %#lx without a handler, cr2 %#lx",
-                     v->id, vector, error, (unsigned long)r->rip,
-                     (unsigned long)v->info->arch.cr2);
+                     v->id, vector, error, (unsigned long)r->rip, (unsigned long)v->info->arch.cr2);
         return;
     }
     if (vector < 32 && (VECTORS_WITH_ERROR >> vector & 1)) {
@@ -175,9 +175,9 @@ static void guest_page_fault(struct vcpu *v, struct regs *r, uint64_t cr2)
 }
 
 /*
- * INT n through a gate that ring 3 may not use arrives as #GP with the gate's number.  QEMU before 8 puts
- * a wrong number into the error code, so the instruction itself is looked at.
- * Returns true if that was it.
+ * INT n through a gate that ring 3 may not use arrives as #GP with the gate's number.  QEMU before
+ * 8 puts a wrong number into the error code, so the instruction itself is looked at. Returns true
+ * if that was it.
  */
 static bool software_interrupt(struct vcpu *v, struct regs *r)
 {
@@ -225,7 +225,8 @@ void guest_trap(struct regs *r, uint64_t cr2)
         }
         break;
     case VEC_NM:
-        /* The ABI clears the guest's TS as the fault is delivered, so that its handler may use the FPU. */
+        /* The ABI clears the guest's TS as the fault is delivered, so that its handler may use the
+         * FPU. */
         v->arch.cr0_ts = 0;
         cpu_set_ts(false);
         trap_inject(v, r, VEC_NM, 0);
@@ -300,7 +301,8 @@ void guest_failsafe(struct regs *r)
     struct vcpu *v = port_current();
 
     if (v->arch.failsafe.eip == 0) {
-        domain_crash(v->d, "vcpu %u: cannot return to cs:rip %#lx:%#lx and has no failsafe callback",
+        domain_crash(v->d,
+                     "vcpu %u: cannot return to cs:rip %#lx:%#lx and has no failsafe callback",
                      v->id, (unsigned long)r->cs, (unsigned long)r->rip);
         return;
     }
@@ -367,8 +369,9 @@ void guest_return(struct regs *r)
 }
 
 /*
- * The guest kernel's way back to what it interrupted.  The frame on its stack is struct iret_context; nothing of it can harm
- * us: segments and flags are forced to ring 3, and what the processor refuses becomes the failsafe callback.
+ * The guest kernel's way back to what it interrupted.  The frame on its stack is struct
+ * iret_context; nothing of it can harm us: segments and flags are forced to ring 3, and what the
+ * processor refuses becomes the failsafe callback.
  */
 int64_t hc_iret(struct vcpu *v, struct hcall_args *a)
 {

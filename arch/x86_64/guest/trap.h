@@ -10,22 +10,26 @@
 
 struct vcpu;
 
-/* SYSCALL from guest-kernel mode is a hypercall; from user mode it is bounced. Called from entry.S, interrupts on. */
+/* SYSCALL from guest-kernel mode is a hypercall; from user mode it is bounced. Called from entry.S,
+ * interrupts on. */
 void guest_syscall(struct regs *r);
 /* SYSCALL in compatibility mode and SYSENTER: bounced. */
 void guest_syscall32(struct regs *r);
 void guest_sysenter(struct regs *r);
-/* An exception (vector 0-31, not ours) or software interrupt taken in ring 3; cr2 for #PF read by the entry. Interrupts on. */
+/* An exception (vector 0-31, not ours) or software interrupt taken in ring 3; cr2 for #PF read by
+ * the entry. Interrupts on. */
 void guest_trap(struct regs *r, uint64_t cr2);
 /*
- * Before every return to ring 3, interrupts off, when the cpu has work or the vcpu has an upcall due, a pending NMI or crash: does
- * it all until nothing is left; may switch away and not come back.  Interrupts off on return.
+ * Before every return to ring 3, interrupts off, when the cpu has work or the vcpu has an upcall
+ * due, a pending NMI or crash: does it all until nothing is left; may switch away and not come
+ * back.  Interrupts off on return.
  */
 void guest_return(struct regs *r);
-/* At the base of the stack right after v was loaded on this cpu, before guest_return(): refreshes its clock and
- * registered areas. Interrupts on. Called by hw/vcpu_hw.c's switch. */
+/* At the base of the stack right after v was loaded on this cpu, before guest_return(): refreshes
+ * its clock and registered areas. Interrupts on. Called by hw/vcpu_hw.c's switch. */
 void guest_loaded(struct vcpu *v);
-/* A hypercall handler returned something that entry.S does not store by itself (HC_AGAIN, or a row flag HC_NORESULT). */
+/* A hypercall handler returned something that entry.S does not store by itself (HC_AGAIN, or a row
+ * flag HC_NORESULT). */
 void hcall_finish_slow(struct regs *r, int64_t rc, uint64_t nr);
 /* IRET to the guest faulted in the hypervisor: enter the failsafe callback. */
 void guest_failsafe(struct regs *r);

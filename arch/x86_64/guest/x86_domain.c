@@ -81,13 +81,13 @@ void port_domain_destroy(struct domain *d)
 }
 
 /*
- * push %rcx; push %r11; mov $nr,%eax; syscall; pop %r11; pop %rcx; ret -- SYSCALL clobbers rcx and r11.
- * The stub of iret leaves rax, r11, rcx on the stack as the head of struct iret_context.
+ * push %rcx; push %r11; mov $nr,%eax; syscall; pop %r11; pop %rcx; ret -- SYSCALL clobbers rcx and
+ * r11. The stub of iret leaves rax, r11, rcx on the stack as the head of struct iret_context.
  */
 void x86_hypercall_page_fill(void *page)
 {
-    static const uint8_t call[] = { 0x51, 0x41, 0x53, 0xb8, 0,    0,    0,    0,
-                                    0x0f, 0x05, 0x41, 0x5b, 0x59, 0xc3 };
+    static const uint8_t call[] = { 0x51, 0x41, 0x53, 0xb8, 0,    0,    0,
+                                    0,    0x0f, 0x05, 0x41, 0x5b, 0x59, 0xc3 };
     static const uint8_t iret[] = { 0x51, 0x41, 0x53, 0x50, 0xb8, 0, 0, 0, 0, 0x0f, 0x05 };
     uint8_t *stub = page;
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Bits of RFLAGS, CR0, CR4, DR6, DR7 and of the trap table.  SDM vol. 1 section 3.4.3, vol. 3A 2.5, 17.2. */
+/* Bits of RFLAGS, CR0, CR4, DR6, DR7 and of the trap table.  SDM vol. 1 section 3.4.3, vol.
+ * 3A 2.5, 17.2. */
 #pragma once
 
 #include <stdint.h>
@@ -15,7 +16,7 @@
 #define RFLAGS_VM         (UINT64_C(1) << 17)
 #define RFLAGS_AC         (UINT64_C(1) << 18)
 /* What a guest may choose: arithmetic flags, TF, DF, NT, RF, AC, ID. */
-#define RFLAGS_GUEST      UINT64_C(0x254dd5)
+#define RFLAGS_GUEST UINT64_C(0x254dd5)
 
 #define CR0_PE (UINT64_C(1) << 0)
 #define CR0_MP (UINT64_C(1) << 1)

@@ -2,10 +2,11 @@
 /*
  * EFI runtime services.
  *
- * Firmware expects its own regions at their physical addresses, 128 KiB of stack, and may use the FPU (UEFI specification
- * section 2.3.4).  So a call runs on a page-table root that has these regions (writable and executable: the one exception to
- * W^X, reachable from nowhere else) beside the hypervisor's slots, on a stack of its own, with interrupts off (per-cpu data is
- * found from the stack), and the vcpu's FPU state is saved around it.
+ * Firmware expects its own regions at their physical addresses, 128 KiB of stack, and may use the
+ * FPU (UEFI specification section 2.3.4).  So a call runs on a page-table root that has these
+ * regions (writable and executable: the one exception to W^X, reachable from nowhere else) beside
+ * the hypervisor's slots, on a stack of its own, with interrupts off (per-cpu data is found from
+ * the stack), and the vcpu's FPU state is saved around it.
  */
 #include "hw/efi_rt.h"
 
@@ -24,13 +25,13 @@
 #include "port/mmu.h"
 #include "start/boot_info.h"
 
-#define STACK_ORDER  5u
-#define MAP_FLAGS    (PTE_P | PTE_RW | PTE_A | PTE_D)
-#define RT_RESET     104u
+#define STACK_ORDER 5u
+#define MAP_FLAGS   (PTE_P | PTE_RW | PTE_A | PTE_D)
+#define RT_RESET    104u
 
 static struct spinlock lock = SPINLOCK(LOCK_efi);
-static uint64_t root;        /* machine address; 0 = no services */
-static uint64_t services;    /* EFI_RUNTIME_SERVICES, physical */
+static uint64_t root;     /* machine address; 0 = no services */
+static uint64_t services; /* EFI_RUNTIME_SERVICES, physical */
 static uint8_t *stack;
 
 /* The table below `entry`, made if there is none; NULL without memory. */

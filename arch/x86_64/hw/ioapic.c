@@ -2,9 +2,10 @@
 /*
  * I/O APICs, and the vector of every device interrupt (lines and messages alike).
  *
- * An irq gets one vector when it is started, the same on all cpus, so that moving it needs no second vector.  Acknowledging: an
- * edge is acknowledged to the local APIC at once; a level line is masked first and unmasked by port_irq_eoi(), so that a guest
- * that is slow or dead never holds the local APIC's priority.  82093AA data sheet; SDM vol. 3A 10.8.
+ * An irq gets one vector when it is started, the same on all cpus, so that moving it needs no
+ * second vector.  Acknowledging: an edge is acknowledged to the local APIC at once; a level line is
+ * masked first and unmasked by port_irq_eoi(), so that a guest that is slow or dead never holds the
+ * local APIC's priority.  82093AA data sheet; SDM vol. 3A 10.8.
  */
 #include "hw/ioapic.h"
 
@@ -51,8 +52,8 @@ struct irq_route {
 static struct ioapic ioapics[ACPI_IOAPICS_MAX];
 static uint32_t ioapic_count;
 static uint32_t gsi_count;
-static struct irq_route routes[IRQ_MAX];           /* each under its irqdesc lock */
-static _Atomic int16_t vector_irq[256];            /* irq + 1; 0 = free */
+static struct irq_route routes[IRQ_MAX]; /* each under its irqdesc lock */
+static _Atomic int16_t vector_irq[256];  /* irq + 1; 0 = free */
 
 static void reg_write(const struct ioapic *io, uint32_t reg, uint32_t val)
 {
@@ -161,13 +162,15 @@ unsigned int port_irq_gsi_count(void)
     return gsi_count;
 }
 
-/* Priorities are the vector's upper half: spread them. 0x80 is the guests' system call and never a device's. */
+/* Priorities are the vector's upper half: spread them. 0x80 is the guests' system call and never a
+ * device's. */
 static uint8_t vector_alloc(unsigned int irq)
 {
     for (uint32_t step = 0; step < 8; step++) {
         for (uint32_t v = VEC_FIRST_IRQ + step; v <= VEC_LAST_IRQ; v += 8) {
             int16_t none = 0;
-            if (v != 0x80 && atomic_compare_exchange_strong(&vector_irq[v], &none, (int16_t)(irq + 1))) {
+            if (v != 0x80 &&
+                atomic_compare_exchange_strong(&vector_irq[v], &none, (int16_t)(irq + 1))) {
                 return (uint8_t)v;
             }
         }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The local APIC.  Register numbers are x2APIC's; xAPIC has them 16 bytes apart in memory.  SDM vol. 3A chapter 10. */
+/* The local APIC.  Register numbers are x2APIC's; xAPIC has them 16 bytes apart in memory.  SDM
+ * vol. 3A chapter 10. */
 #include "hw/lapic.h"
 
 #include <stddef.h>
@@ -10,24 +11,24 @@
 #include "port/cpu.h"
 #include "port/mmu.h"
 
-#define REG_ID        0x02u
-#define REG_TPR       0x08u
-#define REG_EOI       0x0bu
-#define REG_LDR       0x0du
-#define REG_DFR       0x0eu
-#define REG_SPURIOUS  0x0fu
-#define REG_ESR       0x28u
-#define REG_ICR       0x30u
-#define REG_ICR_HIGH  0x31u
-#define REG_LVT_TIMER 0x32u
-#define REG_LVT_THERM 0x33u
-#define REG_LVT_PERF  0x34u
-#define REG_LVT_LINT0 0x35u
-#define REG_LVT_LINT1 0x36u
-#define REG_LVT_ERROR 0x37u
-#define REG_TIMER_INIT 0x38u
+#define REG_ID          0x02u
+#define REG_TPR         0x08u
+#define REG_EOI         0x0bu
+#define REG_LDR         0x0du
+#define REG_DFR         0x0eu
+#define REG_SPURIOUS    0x0fu
+#define REG_ESR         0x28u
+#define REG_ICR         0x30u
+#define REG_ICR_HIGH    0x31u
+#define REG_LVT_TIMER   0x32u
+#define REG_LVT_THERM   0x33u
+#define REG_LVT_PERF    0x34u
+#define REG_LVT_LINT0   0x35u
+#define REG_LVT_LINT1   0x36u
+#define REG_LVT_ERROR   0x37u
+#define REG_TIMER_INIT  0x38u
 #define REG_TIMER_COUNT 0x39u
-#define REG_TIMER_DIV 0x3eu
+#define REG_TIMER_DIV   0x3eu
 
 #define MSR_APIC_BASE    0x1bu
 #define MSR_X2APIC       0x800u
@@ -35,17 +36,17 @@
 #define BASE_ENABLE      (UINT64_C(1) << 11)
 #define BASE_X2APIC      (UINT64_C(1) << 10)
 
-#define LVT_MASKED       0x10000u
-#define LVT_NMI          0x00400u
-#define TIMER_DEADLINE   0x40000u
-#define SPURIOUS_ENABLE  0x100u
-#define DIVIDE_BY_1      0xbu
-#define ICR_PENDING      0x1000u
-#define ICR_ASSERT       0x4000u
-#define ICR_LEVEL        0x8000u
-#define ICR_NMI          0x400u
-#define ICR_INIT         0x500u
-#define ICR_STARTUP      0x600u
+#define LVT_MASKED      0x10000u
+#define LVT_NMI         0x00400u
+#define TIMER_DEADLINE  0x40000u
+#define SPURIOUS_ENABLE 0x100u
+#define DIVIDE_BY_1     0xbu
+#define ICR_PENDING     0x1000u
+#define ICR_ASSERT      0x4000u
+#define ICR_LEVEL       0x8000u
+#define ICR_NMI         0x400u
+#define ICR_INIT        0x500u
+#define ICR_STARTUP     0x600u
 
 #define CPUID_1C_X2APIC   (UINT32_C(1) << 21)
 #define CPUID_1C_DEADLINE (UINT32_C(1) << 24)

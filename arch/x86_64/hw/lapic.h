@@ -14,12 +14,14 @@ void lapic_init_cpu(void);
 uint32_t lapic_id(void);
 bool lapic_is_x2apic(void);
 void lapic_eoi(void);
-/* A fixed interrupt to one cpu; waits until the last one was accepted by the bus. Interrupts off. */
+/* A fixed interrupt to one cpu; waits until the last one was accepted by the bus. Interrupts off.
+ */
 void lapic_send(uint32_t apic_id, uint8_t vector);
 void lapic_send_nmi(uint32_t apic_id);
 void lapic_send_init(uint32_t apic_id);
 void lapic_send_startup(uint32_t apic_id, uint8_t page); /* starts at page << 12 */
-/* The timer of this cpu: one shot after `ticks` of the divided bus clock (0 = stop), or at a TSC value in deadline mode. */
+/* The timer of this cpu: one shot after `ticks` of the divided bus clock (0 = stop), or at a TSC
+ * value in deadline mode. */
 void lapic_timer_oneshot(uint32_t ticks);
 void lapic_timer_deadline(uint64_t tsc);
 bool lapic_has_deadline(void);

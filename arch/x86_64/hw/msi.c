@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * MSI and MSI-X: the hypervisor alone writes messages, so that no domain can have a device raise a vector of its choice.
+ * MSI and MSI-X: the hypervisor alone writes messages, so that no domain can have a device raise a
+ * vector of its choice.
  *
  * Registers: PCI Local Bus 3.0 section 6.8; message format: SDM vol. 3A section 11.11.
  */
@@ -39,9 +40,9 @@
 #define BAR_IO      0x1u
 #define BAR_64      0x4u
 
-#define MSG_ADDRESS      UINT32_C(0xfee00000)
-#define MSG_DEST_SHIFT   12
-#define MSIX_PAGES_MAX   64u
+#define MSG_ADDRESS    UINT32_C(0xfee00000)
+#define MSG_DEST_SHIFT 12
+#define MSIX_PAGES_MAX 64u
 
 /* One message.  Set up under dom0's hypercalls, then changed under irqdesc. */
 struct message {
@@ -187,7 +188,8 @@ static void write_message(const struct message *m)
     if (m->control & MSI_CONTROL_MASK) {
         pci_cfg_write(s->bus, s->devfn, (uint8_t)(at + (wide ? 12 : 8)), 4, m->masked ? 1 : 0);
     }
-    /* Without a mask bit a message once enabled stays so: masking is left to the edge's acknowledgement. */
+    /* Without a mask bit a message once enabled stays so: masking is left to the edge's
+     * acknowledgement. */
     if (!m->masked) {
         pci_cfg_write(s->bus, s->devfn, (uint8_t)(m->cap + MSI_CONTROL), 2,
                       m->control | MSI_CONTROL_ENABLE);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * PCI configuration access.  The address and data ports are one resource of the machine: dom0's accesses come here too, with
- * the address that it latched, so that ours and its never mix.
+ * PCI configuration access.  The address and data ports are one resource of the machine: dom0's
+ * accesses come here too, with the address that it latched, so that ours and its never mix.
  */
 #include "hw/pci_cfg.h"
 

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Time.  The TSC counts; it is calibrated once against the HPET (or the ACPI timer, or the PIT) and read everywhere.
- * Deadlines: the local APIC's timer, in TSC-deadline mode where the processor has it.
+ * Time.  The TSC counts; it is calibrated once against the HPET (or the ACPI timer, or the PIT) and
+ * read everywhere. Deadlines: the local APIC's timer, in TSC-deadline mode where the processor has
+ * it.
  *
- * The wall clock is the RTC's, which shows whole seconds: it is read once at boot, and looked at every few ms until a second
- * ends, which sets the fraction.
+ * The wall clock is the RTC's, which shows whole seconds: it is read once at boot, and looked at
+ * every few ms until a second ends, which sets the fraction.
  */
 #include "hw/tsc.h"
 
@@ -23,23 +24,24 @@
 
 #define NS_PER_SEC UINT64_C(1000000000)
 
-/* Long enough that the reading errors (a microsecond or two in a virtual machine) are a few parts in 10^5. */
+/* Long enough that the reading errors (a microsecond or two in a virtual machine) are a few parts
+ * in 10^5. */
 #define CALIBRATE_NS UINT64_C(50000000)
 #define SAMPLES      16u
 
-#define HPET_CAP      0x000u
-#define HPET_CONFIG   0x010u
-#define HPET_COUNTER  0x0f0u
-#define HPET_ENABLE   1u
-#define HPET_FS_MAX   100000000u /* the specification's longest period, fs */
-#define PM_TIMER_HZ   UINT64_C(3579545)
-#define PIT_HZ        UINT64_C(1193182)
-#define PIT_CHANNEL2  0x42u
-#define PIT_COMMAND   0x43u
-#define PIT_GATE      0x61u
+#define HPET_CAP     0x000u
+#define HPET_CONFIG  0x010u
+#define HPET_COUNTER 0x0f0u
+#define HPET_ENABLE  1u
+#define HPET_FS_MAX  100000000u /* the specification's longest period, fs */
+#define PM_TIMER_HZ  UINT64_C(3579545)
+#define PIT_HZ       UINT64_C(1193182)
+#define PIT_CHANNEL2 0x42u
+#define PIT_COMMAND  0x43u
+#define PIT_GATE     0x61u
 
-#define RTC_INDEX  0x70u
-#define RTC_DATA   0x71u
+#define RTC_INDEX        0x70u
+#define RTC_DATA         0x71u
 #define RTC_EDGE_POLL_NS UINT64_C(5000000)
 
 #define CPUID_EXT_POWER UINT32_C(0x80000007)
@@ -106,8 +108,8 @@ static void find_reference(const struct acpi_info *acpi, struct reference *r)
     if (acpi->pm_timer.address != 0 && acpi->pm_timer.space == 1 &&
         acpi->pm_timer.address <= 0xfffc) {
         pm_port = (uint16_t)acpi->pm_timer.address;
-        *r = (struct reference){ "ACPI timer", PM_TIMER_HZ, acpi->pm_timer_32 ? UINT32_MAX : 0xffffff,
-                                 read_pm };
+        *r = (struct reference){ "ACPI timer", PM_TIMER_HZ,
+                                 acpi->pm_timer_32 ? UINT32_MAX : 0xffffff, read_pm };
         return;
     }
     cpu_out(PIT_GATE, 1, (cpu_in(PIT_GATE, 1) & 0xfcu) | 1);

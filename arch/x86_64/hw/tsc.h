@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Time from the TSC, calibrated against the PM timer, HPET or PIT; deadlines by the local APIC timer. */
+/* Time from the TSC, calibrated against the PM timer, HPET or PIT; deadlines by the local APIC
+ * timer. */
 #pragma once
 
 #include <stdbool.h>
