@@ -65,6 +65,9 @@ static void save_crash(void)
     char name[256];
     int fd;
 
+    if (current == NULL) {
+        return; /* a leak, told at the end: no single input did it */
+    }
     snprintf(name, sizeof(name), "crash-%s", program);
     fd = open(name, O_WRONLY | O_CREAT | O_TRUNC, 0644);
     if (fd >= 0) {
