@@ -38,12 +38,19 @@ void boot_alloc_init(const struct boot_info *bi)
 #define BOOT_TOP    (UINT64_C(1) << (32 - PAGE_SHIFT))
 #define BOOT_BOTTOM (UINT64_C(1) << (20 - PAGE_SHIFT))
 
+static bool all_mapped;
+
+void boot_alloc_mapped(void)
+{
+    all_mapped = true;
+}
+
 paddr_t boot_alloc(uint64_t frames, uint64_t align)
 {
     for (uint32_t i = left_count; i-- > 0;) {
         uint64_t end = left[i].end;
 
-        if (end > BOOT_TOP || end < frames) {
+        if ((end > BOOT_TOP && !all_mapped) || end < frames) {
             continue;
         }
         uint64_t at = (end - frames) & ~(align - 1);
@@ -52,8 +59,8 @@ paddr_t boot_alloc(uint64_t frames, uint64_t align)
             return at << PAGE_SHIFT;
         }
     }
-    panic("no memory for the hypervisor's own tables: %lu frames wanted below 4 GiB",
-          (unsigned long)frames);
+    panic("no memory for the hypervisor's own tables: %lu frames wanted%s", (unsigned long)frames,
+          all_mapped ? "" : " below 4 GiB");
 }
 
 void boot_alloc_finish(const struct boot_info *bi)

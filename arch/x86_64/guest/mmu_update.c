@@ -252,10 +252,12 @@ static int64_t update_all(struct mmu_target *t, gptr_t reqs, uint64_t count, uin
 
     while (*i < count) {
         uint64_t n = count - *i < BATCH ? count - *i : BATCH;
-        bool single = n == 1;
+        gptr_t from = gptr_at(reqs, *i, sizeof u[0]);
+        /* Nearly all calls have one request: a copy of known size is the fast one. */
+        size_t left =
+            n == 1 ? guest_read(u, from, sizeof u[0]) : guest_read(u, from, n * sizeof u[0]);
 
-        if (guest_read(u, gptr_at(reqs, *i, sizeof u[0]), single ? sizeof u[0] : n * sizeof u[0]) !=
-            0) {
+        if (left != 0) {
             return -EFAULT;
         }
         for (uint64_t k = 0; k < n; k++) {
