@@ -19,3 +19,8 @@ int gnttab_table_frame(struct domain *d, uint32_t idx, mfn_t *mfn);
 uint32_t gnttab_table_frames(struct domain *d);
 /* How many frames it may grow to. */
 uint32_t gnttab_max_frames(struct domain *d);
+/* Checks of pins against the shared flags and of the handles; panics on a broken invariant. Nothing may be changing. */
+void gnttab_audit(struct domain *d);
+/* Entries of d's table that are in use by somebody, and grants that d has mapped: for tests and control calls. */
+uint32_t gnttab_pinned(struct domain *d);
+uint32_t gnttab_mapped(struct domain *d);
