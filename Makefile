@@ -269,7 +269,7 @@ tools: $(tools-bin)
 
 define unit-rule # name, library
 $(O)/unit/$(1): $$(patsubst %.c,$(O)/host/%.o,$$(or $$(unit-$(1)-src),tests/unit/$(1).c)) \
-    $$(patsubst %,$(O)/host/%,$$(unit-$(1)-objs)) $(2)
+    $$(patsubst %,$(O)/host/%,$$(unit-$(1)-objs)) $(O)/host/tests/unit/asan_options.o $(2)
 	$$(call say,LINK,$$@)
 	@mkdir -p $$(@D)
 	$$(Q)$$(CC) $$^ $$(unit-$(1)-ldlibs) -lcmocka $(host-libs) -o $$@
@@ -278,7 +278,7 @@ $(foreach t,$(unit-y),$(eval $(call unit-rule,$(t),$(O)/libcore-host.a)))
 $(foreach t,$(tool-unit-y),$(eval $(call unit-rule,$(t),$(O)/libtools-host.a)))
 
 define fuzz-rule # name
-$(O)/fuzz/$(1): $(O)/host/tests/fuzz/$(1).o $(O)/host/tests/fuzz/drive.o $$(patsubst %,$(O)/host/%,$$(fuzz-$(1)-objs)) \
+$(O)/fuzz/$(1): $(O)/host/tests/fuzz/$(1).o $(O)/host/tests/fuzz/drive.o $(O)/host/tests/unit/asan_options.o $$(patsubst %,$(O)/host/%,$$(fuzz-$(1)-objs)) \
     $$(or $$(fuzz-$(1)-lib),$(O)/libcore-host.a)
 	$$(call say,LINK,$$@)
 	@mkdir -p $$(@D)
