@@ -243,7 +243,7 @@ def table_rows():
         if not name.startswith(("xen-core/", "arch/x86_64/")) or not name.endswith(".c"):
             continue
         text = bare(read(name))
-        for table in re.finditer(r"const struct (?:hcall_row|subop_row|ctl_row|domctl_row|sysctl_row)\s+\w+\[[^\]]*\]\s*=\s*\{"
+        for table in re.finditer(r"const struct (?:hcall_row|subop_row|ctl_row|domctl_row|sysctl_row|mem_row)\s+\w+\[[^\]]*\]\s*=\s*\{"
                                  r"(.*?)^\};", text, re.S | re.M):
             for row in ROW.finditer(table.group(1)):
                 yield name, row.group(1), row.group(2)
