@@ -11,3 +11,9 @@ stored-core-y := dom0-tools/stored/acct.o dom0-tools/stored/conn.o dom0-tools/st
 tools-y += joist-stored
 tool-joist-stored-y := dom0-tools/stored/main.o $(stored-core-y) $(libjoist-y) $(libjoist-port-y)
 tool-joist-stored-ldlibs := $(libjoist-ldlibs)
+
+# The daemon's tests: everything but main(), on a seam that is plain memory.
+store-test-objs := tests/unit/store_kit.o $(stored-core-y) $(libjoist-y)
+store-tests := test_store_ops test_store_txn test_store_watch test_store_ring test_store_restart
+tool-unit-y += $(store-tests)
+$(foreach t,$(store-tests),$(eval unit-$(t)-objs := $(store-test-objs)))

@@ -82,7 +82,7 @@ static struct node *node_copy(const struct node *from)
 
 size_t node_size(const struct node *n)
 {
-    return 32 + n->value_len + n->kid_bytes + n->perms.count * sizeof(struct perm);
+    return NODE_BASE_SIZE + n->value_len + n->kid_bytes + n->perms.count * sizeof(struct perm);
 }
 
 /* What a node costs its owner in memory; children's names count where the children are. */

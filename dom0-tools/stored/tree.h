@@ -87,5 +87,6 @@ struct node *walk_next(struct walk *w);
 void walk_skip(struct walk *w);
 void walk_end(struct walk *w);
 
-/* The size of a node as quotas see it. */
+/* The size of a node as quotas see it; an empty one has NODE_BASE_SIZE and its access list. */
+#define NODE_BASE_SIZE 32u
 size_t node_size(const struct node *n);

@@ -112,24 +112,52 @@ static struct node *nearest(struct request *rq, const char *path, struct path *a
     return n;
 }
 
-static int check_create(struct request *rq, const char *path, const struct node *parent,
-                        int64_t count, struct value value)
+/* A child's name counts in its parent: would one of the parents of the new nodes, of which the
+   first exists, become too big? rest is the part of the path below the first. */
+static bool is_over_size(const struct request *rq, const struct node *parent, const char *rest)
+{
+    int64_t size = (int64_t)node_size(parent);
+    int64_t fresh = (int64_t)(NODE_BASE_SIZE + parent->perms.count * sizeof(struct perm));
+
+    while (*rest) {
+        size_t len = strcspn(rest, "/");
+        if (size + (int64_t)len + 1 > size_limit(rq)) {
+            return true;
+        }
+        rest += len + (rest[len] == '/');
+        size = fresh;
+    }
+    return false;
+}
+
+/* What is to be made: count nodes on the way to path, below the existing parent at top. */
+struct creation {
+    const char *path;
+    const struct node *parent;
+    const struct path *top;
+    int64_t count;
+    struct value value;
+};
+
+static int check_create(struct request *rq, const struct creation *new)
 {
     const struct who *who = &rq->conn->who;
     int64_t txn_nodes = domain_quota(rq->server, who->domid, QUOTA_TXN_NODES);
+    size_t list = new->parent->perms.count * sizeof(struct perm);
+    size_t top_len = strlen(new->top->name);
 
-    if (!(perm_rights(who, &parent->perms) & PERM_WRITE)) {
+    if (!(perm_rights(who, &new->parent->perms) & PERM_WRITE)) {
         return -EACCES;
     }
     if (who->is_privileged) {
         return 0;
     }
-    if (rq->txn && (int64_t)rq->txn->path_count + count > txn_nodes) {
+    if (rq->txn && (int64_t)rq->txn->path_count + new->count > txn_nodes) {
         return -ENOSPC;
     }
-    size_t list = parent->perms.count * sizeof(struct perm);
-    if (is_over_nodes(rq, count) || (int64_t)(32 + value.len + list) > size_limit(rq) ||
-        (int64_t)(node_size(parent) + strlen(path)) > size_limit(rq) + PATH_REL_MAX) {
+    if (is_over_nodes(rq, new->count) ||
+        (int64_t)(NODE_BASE_SIZE + new->value.len + list) > size_limit(rq) ||
+        is_over_size(rq, new->parent, new->path + (top_len == 1 ? 1 : top_len + 1))) {
         return -ENOSPC;
     }
     return 0;
@@ -147,7 +175,10 @@ int view_create(struct request *rq, const char *path, struct value value)
 
     (void)note(rq, at.name, TXN_DATA, &rc);
     if (rc == 0) {
-        rc = check_create(rq, path, parent, count, value);
+        struct creation new = {
+            .path = path, .parent = parent, .top = &at, .count = count, .value = value
+        };
+        rc = check_create(rq, &new);
     }
     if (rc < 0) {
         return rc;

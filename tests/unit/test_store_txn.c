@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: MIT */
+/* Transactions: private view, conflicts only where there are any, all or nothing, watches, quotas.
+ */
+
+#include "tests/unit/store_kit.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static void test_private_view(void **state)
+{
+    struct kit k;
+
+    (void)state;
+    kit_begin(&k, 0);
+    OK(ask(&k, 0, XS_WRITE, 0, "/a|1"));
+    uint32_t t = txn_start(&k, 0);
+    OK(ask(&k, 0, XS_WRITE, t, "/a|2"));
+    OK(ask(&k, 0, XS_WRITE, t, "/b/c/d|3"));
+    IS(ask(&k, 0, XS_READ, t, "/a|"), "2");
+    IS(ask(&k, 0, XS_READ, t, "/b/c/d|"), "3");
+    IS(ask(&k, 0, XS_DIRECTORY, t, "/b|"), "c|");
+    IS(ask(&k, 0, XS_READ, 0, "/a|"), "1");
+    ERR(ask(&k, 0, XS_READ, 0, "/b|"), "ENOENT");
+    OK(ask(&k, 0, XS_TRANSACTION_END, t, "T|"));
+    IS(ask(&k, 0, XS_READ, 0, "/a|"), "2");
+    IS(ask(&k, 0, XS_READ, 0, "/b/c/d|"), "3");
+    ERR(ask(&k, 0, XS_TRANSACTION_END, t, "T|"), "ENOENT");
+    ERR(ask(&k, 0, XS_READ, t, "/a|"), "ENOENT");
+    ERR(ask(&k, 0, XS_TRANSACTION_END, 0, "T|"), "ENOENT");
+    t = txn_start(&k, 0);
+    ERR(ask(&k, 0, XS_TRANSACTION_START, t, "|"), "EBUSY");
+    OK(ask(&k, 0, XS_RM, t, "/a|"));
+    ERR(ask(&k, 0, XS_READ, t, "/a|"), "ENOENT");
+    OK(ask(&k, 0, XS_TRANSACTION_END, t, "F|"));
+    IS(ask(&k, 0, XS_READ, 0, "/a|"), "2");
+    kit_end(&k);
+}
+
+/* One row: what the transaction does, what somebody does meanwhile, how it ends. */
+struct row {
+    uint32_t type;
+    const char *inside;
+    uint32_t other_type;
+    const char *outside;
+    bool is_conflict;
+};
+
+static const struct row rows[] = {
+    { XS_READ, "/t/a|", XS_WRITE, "/t/a|x", true },
+    { XS_READ, "/t/a|", XS_WRITE, "/t/b|x", false },
+    { XS_READ, "/t/a|", XS_RM, "/t/a|", true },
+    { XS_READ, "/t/a|", XS_RM, "/t/b|", false },
+    { XS_READ, "/t/a|", XS_WRITE, "/t/a/kid|x", false },
+    { XS_READ, "/t/new|", XS_WRITE, "/t/new|x", true },
+    { XS_READ, "/t|", XS_WRITE, "/t/new|x", false },
+    { XS_DIRECTORY, "/t|", XS_WRITE, "/t/new|x", true },
+    { XS_DIRECTORY, "/t|", XS_RM, "/t/b|", true },
+    { XS_DIRECTORY, "/t|", XS_WRITE, "/t/a|x", false },
+    { XS_DIRECTORY, "/t|", XS_SET_PERMS, "/t|n0|r1|", true },
+    { XS_WRITE, "/t/a|i", XS_WRITE, "/t/a|x", true },
+    { XS_WRITE, "/t/a|i", XS_WRITE, "/t/b|x", false },
+    { XS_WRITE, "/t/n1|i", XS_WRITE, "/t/n2|x", false },
+    { XS_WRITE, "/t/n1/x|i", XS_WRITE, "/t/n1/y|x", true },
+    { XS_WRITE, "/t/n1|i", XS_RM, "/t|", true },
+    { XS_WRITE, "/t/n1|i", XS_SET_PERMS, "/t|n0|r1|", true },
+    { XS_MKDIR, "/t/a|", XS_WRITE, "/t/b|x", false },
+    { XS_RM, "/t/d|", XS_WRITE, "/t/d/e|x", true },
+    { XS_RM, "/t/d|", XS_WRITE, "/t/d/e/f/g|x", true },
+    { XS_RM, "/t/d|", XS_RM, "/t/d/e|", true },
+    { XS_RM, "/t/d|", XS_WRITE, "/t/a|x", false },
+    { XS_GET_PERMS, "/t/a|", XS_SET_PERMS, "/t/a|n0|r1|", true },
+    { XS_SET_PERMS, "/t/a|n0|w1|", XS_WRITE, "/t/a|x", true },
+    { XS_SET_PERMS, "/t/a|n0|w1|", XS_WRITE, "/t/b|x", false },
+};
+
+static void test_conflicts(void **state)
+{
+    struct kit k;
+
+    (void)state;
+    kit_begin(&k, 0);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        const struct row *r = &rows[i];
+        OK(ask(&k, 0, XS_RM, 0, "/t|"));
+        OK(ask(&k, 0, XS_WRITE, 0, "/t/a|1"));
+        OK(ask(&k, 0, XS_WRITE, 0, "/t/b|2"));
+        OK(ask(&k, 0, XS_WRITE, 0, "/t/d/e|3"));
+        uint32_t t = txn_start(&k, 0);
+        assert_non_null(ask(&k, 0, r->type, t, r->inside));
+        OK(ask(&k, 0, XS_WRITE, t, "/mark|done"));
+        OK(ask(&k, 0, r->other_type, 0, r->outside));
+        print_message("row %zu\n", i);
+        if (r->is_conflict) {
+            ERR(ask(&k, 0, XS_TRANSACTION_END, t, "T|"), "EAGAIN");
+            ERR(ask(&k, 0, XS_READ, 0, "/mark|"), "ENOENT");
+        } else {
+            OK(ask(&k, 0, XS_TRANSACTION_END, t, "T|"));
+            IS(ask(&k, 0, XS_READ, 0, "/mark|"), "done");
+            OK(ask(&k, 0, XS_RM, 0, "/mark|"));
+        }
+    }
+    kit_end(&k);
+}
+
+/* Removal and creation of the same places in every order end as they would outside. */
+static void test_remove_and_make(void **state)
+{
+    struct kit k;
+
+    (void)state;
+    kit_begin(&k, 0);
+    OK(ask(&k, 0, XS_WRITE, 0, "/t/b/old/deep|1"));
+    uint32_t t = txn_start(&k, 0);
+    OK(ask(&k, 0, XS_WRITE, t, "/t/b/new|1"));
+    OK(ask(&k, 0, XS_RM, t, "/t/b|"));
+    OK(ask(&k, 0, XS_WRITE, t, "/t/b/new|2"));
+    OK(ask(&k, 0, XS_WRITE, t, "/t/x/y|3"));
+    OK(ask(&k, 0, XS_RM, t, "/t/x|"));
+    OK(ask(&k, 0, XS_WRITE, 0, "/elsewhere|1"));
+    OK(ask(&k, 0, XS_TRANSACTION_END, t, "T|"));
+    IS(ask(&k, 0, XS_DIRECTORY, 0, "/t|"), "b|");
+    IS(ask(&k, 0, XS_DIRECTORY, 0, "/t/b|"), "new|");
+    IS(ask(&k, 0, XS_READ, 0, "/t/b/new|"), "2");
+    kit_restart(&k);
+    IS(ask(&k, 0, XS_DIRECTORY, 0, "/t/b|"), "new|");
+    IS(ask(&k, 0, XS_CONTROL, 0, "check|"), "OK|");
+    kit_end(&k);
+}
+
+static void test_watches_on_commit(void **state)
+{
+    struct kit k;
+
+    (void)state;
+    kit_begin(&k, 0);
+    OK(ask(&k, 0, XS_WRITE, 0, "/t/gone/below|1"));
+    OK(ask(&k, 0, XS_WATCH, 0, "/t|tok|"));
+    OK(ask(&k, 0, XS_WATCH, 0, "/t/gone/below|low|"));
+    assert_string_equal(events(&k, 0), "/t|tok\n/t/gone/below|low\n");
+    uint32_t t = txn_start(&k, 0);
+    OK(ask(&k, 0, XS_WRITE, t, "/t/a|1"));
+    OK(ask(&k, 0, XS_WRITE, t, "/t/a|2"));
+    OK(ask(&k, 0, XS_RM, t, "/t/gone|"));
+    assert_string_equal(events(&k, 0), "");
+    OK(ask(&k, 0, XS_TRANSACTION_END, t, "T|"));
+    assert_string_equal(events(&k, 0), "/t/a|tok\n/t/gone|tok\n/t/gone/below|low\n");
+    t = txn_start(&k, 0);
+    OK(ask(&k, 0, XS_WRITE, t, "/t/a|3"));
+    OK(ask(&k, 0, XS_TRANSACTION_END, t, "F|"));
+    assert_string_equal(events(&k, 0), "");
+    kit_end(&k);
+}
+
+static void test_quotas(void **state)
+{
+    char path[64];
+    struct kit k;
+    uint32_t t = 0;
+
+    (void)state;
+    kit_begin(&k, 1);
+    for (int i = 0; i < 10; i++) {
+        t = txn_start(&k, 1);
+    }
+    ERR(ask(&k, 1, XS_TRANSACTION_START, 0, "|"), "ENOSPC");
+    OK(ask(&k, 1, XS_RESET_WATCHES, 0, "|")); /* drops transactions too */
+    ERR(ask(&k, 1, XS_TRANSACTION_END, t, "T|"), "ENOENT");
+    OK(ask(&k, 0, XS_SET_QUOTA, 0, "nodes|20|"));
+    OK(ask(&k, 0, XS_SET_QUOTA, 0, "transaction-nodes|50|"));
+    t = txn_start(&k, 1);
+    for (int i = 0; i < 19; i++) {
+        (void)snprintf(path, sizeof(path), "n%d|x", i);
+        OK(ask(&k, 1, XS_WRITE, t, path));
+    }
+    ERR(ask(&k, 1, XS_WRITE, t, "n19|x"), "ENOSPC");
+    uint32_t u = txn_start(&k, 1);
+    OK(ask(&k, 1, XS_WRITE, u, "other|x"));
+    OK(ask(&k, 1, XS_TRANSACTION_END, t, "T|"));
+    /* each fitted alone; together they do not */
+    ERR(ask(&k, 1, XS_TRANSACTION_END, u, "T|"), "ENOSPC");
+    ERR(ask(&k, 1, XS_READ, 0, "other|"), "ENOENT");
+    t = txn_start(&k, 1);
+    for (int i = 0; i < 50; i++) {
+        (void)snprintf(path, sizeof(path), "q%d|", i);
+        ERR(ask(&k, 1, XS_READ, t, path), "ENOENT");
+    }
+    ERR(ask(&k, 1, XS_READ, t, "q50|"), "ENOSPC");
+    kit_end(&k);
+}
+
+/* A guest that keeps writing what the toolstack's transaction looks at is held back, so that the
+   transaction succeeds after a bounded number of tries. */
+static void test_starvation(void **state)
+{
+    struct kit k;
+    int conflicts = 0;
+
+    (void)state;
+    kit_begin(&k, 1);
+    OK(ask(&k, 1, XS_WRITE, 0, "x|0"));
+    for (int i = 0; i < 20; i++) {
+        uint32_t t = txn_start(&k, 0);
+        IS(ask(&k, 0, XS_READ, t, "/local/domain/1/x|"), i ? "1" : "0");
+        struct xsd_sockmsg head = { .type = XS_WRITE, .len = 3 };
+        (void)ring_feed(1, &head, sizeof(head));
+        (void)ring_feed(1, "x\0001", 3);
+        kit_kick(&k, 1);
+        kit_settle(&k);
+        const struct answer *a = ask(&k, 0, XS_TRANSACTION_END, t, "T|");
+        if (a->head.type != XS_ERROR) {
+            break;
+        }
+        ERR(a, "EAGAIN");
+        conflicts++;
+    }
+    assert_in_range(conflicts, 1, 8);
+    kit_end(&k);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_private_view),    cmocka_unit_test(test_conflicts),
+        cmocka_unit_test(test_remove_and_make), cmocka_unit_test(test_watches_on_commit),
+        cmocka_unit_test(test_quotas),          cmocka_unit_test(test_starvation),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
