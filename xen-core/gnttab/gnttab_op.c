@@ -139,7 +139,8 @@ static int64_t gnttab_op_map_grant_ref(struct vcpu *v, void *arg)
 struct unmapping {
     struct maptrack m;
     uint32_t handle;
-    uint32_t gone; /* GNTMAP_host_map, GNTMAP_device_map; 0: nothing to finish */
+    uint32_t gone;       /* GNTMAP_host_map, GNTMAP_device_map; 0: nothing to finish */
+    bool entry_writable; /* what the cleared entry was; the guest may have changed it since */
     mfn_t mfn;
 };
 
@@ -161,9 +162,11 @@ static int16_t unmap_clear(struct vcpu *v, const struct unmap_args *r, struct un
         return GNTST_bad_dev_addr;
     }
     if (host && r->new_addr == 0) {
-        rc = port_grant_unmap(v, r->host_addr, u->m.flags, u->mfn);
+        rc = port_grant_unmap(v, r->host_addr, u->m.flags, u->mfn, &u->entry_writable);
+    } else if (host && (u->m.flags & GNTMAP_contains_pte) != 0) {
+        rc = -EINVAL; /* only what lies at a virtual address has one to be moved to */
     } else if (host) {
-        rc = port_grant_replace(v, r->host_addr, r->new_addr, u->m.flags, u->mfn);
+        rc = port_grant_replace(v, r->host_addr, r->new_addr, u->mfn, &u->entry_writable);
     }
     if (rc != 0) {
         return GNTST_general_error;
@@ -194,7 +197,7 @@ static void unmap_finish(struct vcpu *v, const struct unmapping *u)
     bool write = (u->m.flags & GNTMAP_readonly) == 0;
 
     if ((u->gone & GNTMAP_host_map) != 0) {
-        entry_put(u->mfn, write);
+        entry_put(u->mfn, u->entry_writable);
         gnttab_unpin(u->m.granter, u->m.ref, write);
     }
     if ((u->gone & GNTMAP_device_map) != 0) {

@@ -2,6 +2,7 @@
 /* Port: putting granted frames into the current vcpu's address space, and taking them out. */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "mm/addr.h"
@@ -14,9 +15,12 @@ struct vcpu;
  * the new mapping. 0, -EINVAL (no such place; nothing changed).  No lock held.
  */
 int port_grant_map(struct vcpu *v, uint64_t host_addr, uint32_t flags, mfn_t mfn);
-/* Clear it if it still maps mfn as `flags` say: 0, -EINVAL. The caller flushes, then drops the
- * references. */
-int port_grant_unmap(struct vcpu *v, uint64_t host_addr, uint32_t flags, mfn_t mfn);
-/* The same, but the entry of new_addr moves there, and that entry is cleared. */
-int port_grant_replace(struct vcpu *v, uint64_t host_addr, uint64_t new_addr, uint32_t flags,
-                       mfn_t mfn);
+/*
+ * Clear it if it still maps mfn: 0, -EINVAL (nothing changed).  *writable tells which references
+ * the entry held; they pass to the caller, who flushes before dropping them.
+ */
+int port_grant_unmap(struct vcpu *v, uint64_t host_addr, uint32_t flags, mfn_t mfn, bool *writable);
+/* The same, but the entry of the virtual address new_addr moves there, and leaves nothing behind.
+ */
+int port_grant_replace(struct vcpu *v, uint64_t host_addr, uint64_t new_addr, mfn_t mfn,
+                       bool *writable);
