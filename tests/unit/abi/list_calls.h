@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Part of list.h: abi/mmu.h, abi/event.h, abi/grant.h, abi/memory.h, abi/sched.h, abi/vcpu.h, abi/callback.h, abi/nmi.h, abi/io.h. */
+/*
+ * Part of list.h: abi/mmu.h, abi/event.h, abi/grant.h, abi/memory.h, abi/sched.h, abi/vcpu.h,
+ * abi/callback.h, abi/nmi.h, abi/io.h.
+ */
 
 /* abi/mmu.h */
 ABI_CONST(MMU_NORMAL_PT_UPDATE)

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Part of list.h: abi/types.h, abi/errno.h, abi/hcall_nr.h, abi/arch_x86_64.h, abi/xen.h, abi/elfnote.h, abi/features.h, abi/version.h. */
+/*
+ * Part of list.h: abi/types.h, abi/errno.h, abi/hcall_nr.h, abi/arch_x86_64.h, abi/xen.h,
+ * abi/elfnote.h, abi/features.h, abi/version.h.
+ */
 
 /* abi/types.h */
 ABI_CONST(DOMID_FIRST_RESERVED)

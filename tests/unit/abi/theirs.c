@@ -30,7 +30,7 @@
 #include <xen/arch-x86/xen-mca.h>
 
 /* Two of the numbers are shown to the hypervisor itself only. */
-#define __XEN__ 1
+#define __XEN__                1
 #define XEN_ERRNO(name, value) ABI_##name = value,
 enum {
 #include <xen/errno.h>
