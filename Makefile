@@ -136,7 +136,7 @@ $(O)/hv/%.o: %.S | $(generated)
 	$(Q)$(CC) $(hv-as-flags) $(cflags-$*.o) $(depend) -c $< -o $@
 
 hv-link = $(LD) -static -no-pie --no-dynamic-linker -z noexecstack -z max-page-size=4096 --build-id=none \
-          --fatal-warnings --orphan-handling=error -T $(O)/hv/joist.lds -o $@
+          -T $(O)/hv/joist.lds -o $@
 
 $(O)/hv/joist.lds: $(hv-lds) | $(generated)
 	@mkdir -p $(@D)
