@@ -52,7 +52,7 @@ struct vcpu *vcpu_create(struct domain *d, uint32_t id)
     atomic_init(&v->state, v->is_idle ? 0 : VS_DOWN);
     info_default(v);
     v->runstate = v->is_idle ? RUNSTATE_runnable : RUNSTATE_offline;
-    v->runstate_entry = port_time_now();
+    v->runstate_entry = v->is_idle ? 0 : port_time_now(); /* idle ones: no clock yet */
     if (!v->is_idle && port_vcpu_init(v) != 0) {
         port_vcpu_destroy(v);
         pool_free(&vcpu_pool, v);
@@ -202,13 +202,12 @@ static void runstate_area_update(struct vcpu *v)
     (void)!guest_write(entry, &info.state_entry_time, sizeof(info.state_entry_time));
 }
 
-/* context: v loaded on this cpu, no lock held. */
+/* context: v loaded on this cpu, no lock held. The clock's copy is systime_update()'s. */
 void vcpu_areas_update(struct vcpu *v)
 {
     if (v->runstate_area.va != 0) {
         runstate_area_update(v);
     }
-    systime_update(v);
 }
 
 /* Any context.  The caller has made the event pending with a full barrier, so either v sees it or

@@ -82,7 +82,7 @@ void vcpu_pause_nosync(struct vcpu *v);
 void vcpu_unpause(struct vcpu *v);
 /* Change of runstate at `now`. */
 void vcpu_runstate_change(struct vcpu *v, uint32_t state, uint64_t now);
-/* Copies runstate and time to the registered areas: called with v loaded on this cpu, no lock held. */
+/* Copies the run state to the registered area: called with v loaded on this cpu, no lock held. */
 void vcpu_areas_update(struct vcpu *v);
 /* An event has become pending: make it look. Wakes if blocked, interrupts the cpu on which it runs. Any context. */
 void vcpu_kick(struct vcpu *v);

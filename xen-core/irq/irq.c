@@ -44,13 +44,16 @@ static struct irq_desc *desc_of(unsigned int irq)
     return irq < IRQ_MAX ? &descs[index_nospec(irq, IRQ_MAX)] : NULL;
 }
 
-/* Lines as they are wired unless the firmware's tables say otherwise: ISA edge, high; PCI level,
- * low. */
+/*
+ * Lines as they are wired unless the firmware's tables say otherwise: ISA edge, high; PCI level,
+ * low.  What is not a line (MSI) is told by irq_alloc(). Start of day, before the machine knows how
+ * many lines there are.
+ */
 void irq_init(void)
 {
     for (unsigned int irq = 0; irq < IRQ_MAX; irq++) {
         struct irq_desc *i = &descs[irq];
-        bool pci = irq >= ISA_IRQS && irq < port_irq_gsi_count();
+        bool pci = irq >= ISA_IRQS;
         spin_init(&i->lock, LOCK_irqdesc);
         i->level = pci;
         i->active_low = pci;

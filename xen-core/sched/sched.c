@@ -659,9 +659,11 @@ void sched_init(void)
     for (unsigned int cpu = 0; cpu < CONFIG_MAX_CPUS; cpu++) {
         runq_init(&runqs[cpu], cpu);
     }
+    sched_cpu_init(port_cpu_id());
 }
 
-/* The cpu runs its idle vcpu from now on; called by itself, interrupts off. */
+/* The cpu runs its idle vcpu from now on; called by itself, interrupts off (boot cpu: sched_init).
+ */
 void sched_cpu_init(unsigned int cpu)
 {
     struct runq *q = &runqs[cpu];

@@ -31,12 +31,9 @@ static void poll_end(struct vcpu *v)
     }
 }
 
-/* Waits until an event is due; the state is set first, so that whoever raises one meanwhile takes
- * it back. */
-static int64_t sched_op_block(struct vcpu *v, void *arg, struct hcall_args *a)
+/* The state is set first, so that whoever raises an event meanwhile takes it back. */
+void sched_block(struct vcpu *v)
 {
-    (void)arg;
-    (void)a;
     poll_end(v);
     __atomic_store_n(&v->info->evtchn_upcall_mask, 0, __ATOMIC_RELAXED);
     atomic_fetch_or(&v->state, VS_BLOCKED);
@@ -45,6 +42,13 @@ static int64_t sched_op_block(struct vcpu *v, void *arg, struct hcall_args *a)
     } else {
         port_cpu_raise(port_cpu_id(), CW_SCHED);
     }
+}
+
+static int64_t sched_op_block(struct vcpu *v, void *arg, struct hcall_args *a)
+{
+    (void)arg;
+    (void)a;
+    sched_block(v);
     return 0;
 }
 
