@@ -40,7 +40,6 @@ _Thread_local struct host_cpu *host_this_cpu = &this_cpu;
 unsigned char *host_ram;
 uint64_t host_ticks;
 char cmdline_raw[2048] = "com1=115200";
-const char port_capabilities[] = "test-caps";
 
 int fake_setup(void **state)
 {
@@ -336,11 +335,6 @@ void port_vcpu_get_context(struct vcpu *v, void *ctx)
     memset(ctx, 0x5a, sizeof(struct vcpu_guest_context));
 }
 
-bool port_context_online(const void *ctx)
-{
-    return ((const struct vcpu_guest_context *)ctx)->flags & VGCF_online;
-}
-
 /* ---- frames and heap ---- */
 
 void frame_put(struct frame *f)
@@ -456,11 +450,6 @@ void port_m2p_set(mfn_t mfn, uint64_t pfn)
     fake.m2p[mfn.n] = pfn;
 }
 
-uint64_t port_ram_frames(void)
-{
-    return FAKE_FRAMES;
-}
-
 /* ---- the rest ---- */
 
 int gnttab_table_frame(struct domain *d, uint32_t idx, mfn_t *mfn)
@@ -474,29 +463,6 @@ uint32_t gnttab_max_frames(struct domain *d)
 {
     (void)d;
     return 64;
-}
-
-int64_t port_memory_map(struct vcpu *v, gptr_t arg, struct hcall_args *a)
-{
-    (void)v;
-    (void)arg;
-    (void)a;
-    return -ENOSYS;
-}
-
-int64_t port_machine_memory_map(struct vcpu *v, gptr_t arg, struct hcall_args *a)
-{
-    return port_memory_map(v, arg, a);
-}
-
-int64_t port_set_memory_map(struct vcpu *v, gptr_t arg, struct hcall_args *a)
-{
-    return port_memory_map(v, arg, a);
-}
-
-int64_t port_machphys_mapping(struct vcpu *v, gptr_t arg, struct hcall_args *a)
-{
-    return port_memory_map(v, arg, a);
 }
 
 int sched_set_affinity(struct vcpu *v, const struct cpumask *hard, const struct cpumask *soft)
@@ -566,32 +532,6 @@ size_t console_read(char *to, size_t size)
 void console_key(char key)
 {
     fake.keys[fake.key_count++] = key;
-}
-
-uint64_t port_hole_start(void)
-{
-    return 0xffff800000000000;
-}
-
-uint32_t port_features(const struct domain *d)
-{
-    return d->is_hw ? 0x800 : 0x1;
-}
-
-uint32_t port_vm_assist_valid(void)
-{
-    return 0x5;
-}
-
-bool port_cpu_place(unsigned int cpu, struct port_cpu_place *place)
-{
-    *place = (struct port_cpu_place){ .core = cpu, .socket = 0 };
-    return cpumask_test(&cpu_online_mask, cpu);
-}
-
-void port_physinfo(struct xen_sysctl_physinfo *pi)
-{
-    (void)pi;
 }
 
 static int rights_change(enum rights_kind k, uint64_t first, uint64_t last, int allowed)

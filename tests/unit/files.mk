@@ -18,12 +18,12 @@ cflags-tests/unit/mem_renamed.o := -fno-builtin $(if $(IS_CLANG),,-fno-tree-loop
 unit-test_abi-objs := tests/unit/abi/ours.o tests/unit/abi/theirs.o
 
 # Control and memory calls against a flat stand-in for the core: these link the objects under test and nothing else of it.
-tool-unit-y += test_mem_op test_misc_op test_multicall
-fake-core := tests/unit/fake_core.o
+tool-unit-y += test_ctl_x86 test_domctl test_mem_op test_misc_op test_multicall test_sysctl
+fake-core := tests/unit/fake_core.o tests/unit/fake_ctl_port.o
+ctl-objs := $(addprefix xen-core/ctl/, ctl.o ctl_bitmap.o domctl_life.o domctl_mem.o domctl_vcpu.o sysctl_host.o sysctl_sched.o)
+unit-test_domctl-objs := $(ctl-objs) $(fake-core)
+unit-test_sysctl-objs := $(ctl-objs) $(fake-core)
 unit-test_mem_op-objs := xen-core/hcall/mem_op.o xen-core/hcall/mem_exchange.o $(fake-core)
 unit-test_misc_op-objs := xen-core/hcall/misc_op.o $(fake-core)
 unit-test_multicall-objs := xen-core/hcall/multicall.o $(fake-core)
-tool-unit-y += test_domctl test_sysctl
-fake-ctl := $(addprefix xen-core/ctl/, ctl.o ctl_bitmap.o domctl_life.o domctl_mem.o domctl_vcpu.o sysctl_host.o sysctl_sched.o)
-unit-test_domctl-objs := $(fake-ctl) $(fake-core) tests/unit/fake_ctl_port.o
-unit-test_sysctl-objs := $(fake-ctl) $(fake-core) tests/unit/fake_ctl_port.o
+unit-test_ctl_x86-objs := $(addprefix arch/x86_64/guest/, ctl_x86.o mem_x86.o cpuid.o) tests/unit/fake_core.o

@@ -2,8 +2,9 @@
 /*
  * Port: what the machine adds to control calls, memory calls and version queries.
  *
- * The sub-operation handlers stand in the literal tables of ctl/ctl.c and hcall/mem_op.c under these names; a machine
- * without one answers -ENOSYS.  They are called with no lock held and may read and write the caller's memory.
+ * The sub-operation handlers stand in the literal tables of ctl/ctl.c and hcall/mem_op.c under
+ * these names; a machine without one answers -ENOSYS.  They are called with no lock held and may
+ * read and write the caller's memory.
  */
 #pragma once
 
