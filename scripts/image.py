@@ -329,13 +329,21 @@ def make_kernels():
     say("image", "kernels: dom0 %s, guest %s" % (dom0.version or dom0.path, guest.version or guest.path))
 
 
+def helpers(a):
+    """Small programs of the tests, where they have been built."""
+    for name in ("bench/pingpong", "bench/clocks"):
+        path = os.path.join(BUILD, name)
+        if os.path.exists(path):
+            a.program(path, "bin/" + os.path.basename(name))
+
+
 def make_guest():
     _, kernel = kernels()
     a = Archive()
     skeleton(a, kernel, GUEST_MODULES, demo("guest-inittab"), demo("guest-rc"), demo("guest-profile"))
-    pingpong = os.path.join(BUILD, "bench", "pingpong")
-    if os.path.exists(pingpong):
-        a.copy(pingpong, "bin/pingpong")
+    for name in ("spin", "flood", "crash"):
+        a.file("bin/" + name, demo("guest-" + name), 0o755)
+    helpers(a)
     applets(a)
     a.write(os.path.join(IMAGE, "guest.ird"))
     say("image", "guest.ird %.1f MB" % (os.path.getsize(os.path.join(IMAGE, "guest.ird")) / 1e6))
@@ -375,9 +383,7 @@ def make_dom0():
         a.copy(cfg, "etc/joist/" + os.path.basename(cfg))
     a.copy(os.path.join(IMAGE, "vmlinuz-guest"), "guest/vmlinuz")
     a.copy(os.path.join(IMAGE, "guest.ird"), "guest/initrd")
-    pingpong = os.path.join(BUILD, "bench", "pingpong")
-    if os.path.exists(pingpong):
-        a.copy(pingpong, "bin/pingpong")
+    helpers(a)
     for elf in sorted(glob.glob(os.path.join(BUILD, "guests", "*.elf"))
                       + glob.glob(os.path.join(BUILD, "bench", "*.elf"))):
         a.file("guest/" + os.path.basename(elf), strip(elf), 0o755)

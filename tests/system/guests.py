@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: MIT
+"""Scenarios of guests: life, many cycles, bad behaviour, bad configurations."""
+import re
+import time
+
+from system import demand
+
+
+def info(h, _args):
+    """The host's own words: version, memory, CPUs, list, uptime."""
+    out = h.must_tool("info")
+    for word in ("xen_version", "4.17", "xen-3.0-x86_64", "credit2", "total_memory", "free_memory"):
+        demand(word in out, "`info` lacks %s" % word)
+    demand("Domain-0" in h.domains(), "Domain-0 is not listed")
+    h.must_tool("uptime")
+    h.must_tool("dmesg")
+    return "%d MB free" % h.free_mb()
+
+
+def vcpus(h, _args):
+    """Guests with 1, 2 and 4 vCPUs come up with all of them and shut down."""
+    for n in (1, 2, 4):
+        name = "v%d" % n
+        h.create(name, "vcpus=%d" % n)
+        out = h.on_console(name, "grep -c ^processor /proc/cpuinfo", "uname -a", "dmesg | grep 'kernel on Xen'")
+        demand(re.search(r"(?m)^%d$" % n, out[0]), "%s has not %d vCPUs: %r" % (name, n, out[0]))
+        demand("Linux guest" in out[1], "uname says %r" % out[1])
+        demand("kernel on Xen" in out[2], "the guest's log says %r" % out[2])
+        demand(h.domains()[name][2] == n, "`list` shows other vCPUs")
+        h.must_tool("vcpu-list " + name)
+        h.must_tool("shutdown -w " + name)
+        h.gone(name)
+
+
+def pause(h, _args):
+    """A paused guest does nothing until it is unpaused; a reboot brings it back."""
+    h.create("p1")
+    h.on_console("p1", "true")
+    h.must_tool("pause p1")
+    demand("p" in h.domains()["p1"][3], "not shown as paused: %s" % h.domains()["p1"][3])
+    h.must_tool("unpause p1")
+    h.on_console("p1", "true")
+    before = h.domains()["p1"][0]
+    h.must_tool("reboot p1")
+    for _ in range(60):
+        if h.domains().get("p1", (before,))[0] != before:
+            break
+        h.cmd("sleep 0.5")
+    demand(h.domains().get("p1", (before,))[0] != before, "no new domain after reboot")
+    h.on_console("p1", "true")
+    h.must_tool("destroy p1")
+    h.gone("p1")
+
+
+def baseline(h):
+    """Everything that must come back: free memory, store nodes, descriptors of the daemons."""
+    h.cmd("sleep 1")
+    out = {"free": h.free_mb(), "store": h.sh("xenstore-ls / | grep -cv ' = \"[0-9.]*\"$'").strip(),
+           "domains": sorted(h.domains())}
+    for d in ("joist-stored", "joist-consoled", "joistd", "xenstored", "xenconsoled"):
+        pid = h.sh("pidof " + d).strip()
+        if pid:
+            out[d] = h.sh("ls /proc/%s/fd | wc -l" % pid.split()[0]).strip()
+    return out
+
+
+def cycles(h, args):
+    """create, run, destroy, over and over: nothing is left behind."""
+    count = 50 if args.long else 5
+    one_cycle(h, "c0", linux=True)                  # what is allocated once, is now
+    one_cycle(h, "c1", linux=False)
+    before = baseline(h)
+    t = time.monotonic()
+    for i in range(count):
+        one_cycle(h, "c%d" % (i + 2), linux=i % 2 == 0)
+    after = baseline(h)
+    demand(before == after, "before %r, after %r" % (before, after))
+    return "%d cycles, %.1f s each" % (count, (time.monotonic() - t) / count)
+
+
+def one_cycle(h, name, linux):
+    if linux:
+        h.create(name)
+        h.on_console(name, "true")
+        h.must_tool("destroy " + name)
+    else:
+        h.create(name, 'kernel="/guest/hello.elf"', 'ramdisk=""', "memory=16", 'cmdline="guest=hello"')
+    h.gone(name)
+
+
+def misbehaving(h, _args):
+    """A guest that crashes, one that spins, one that floods its console: others do not notice."""
+    h.create("good")
+    h.on_console("good", "true")
+    h.create("spin", "vcpus=2", 'cmdline="console=hvc0 quiet guest.run=/bin/spin"')
+    h.create("flood", 'cmdline="console=hvc0 quiet guest.run=/bin/flood"')
+    h.create("crash", 'cmdline="console=hvc0 quiet guest.run=/bin/crash"', 'on_crash="destroy"')
+    end = time.monotonic() + 90
+    while "crash" in h.domains() and "c" not in h.domains()["crash"][3] and time.monotonic() < end:
+        h.cmd("sleep 1")
+    worst = 0
+    for _ in range(5):
+        t = time.monotonic()
+        h.must_tool("list")
+        worst = max(worst, time.monotonic() - t)
+    demand(worst < 5, "`list` took %.1f s" % worst)
+    t = time.monotonic()
+    out = h.on_console("good", "echo still $((40 + 2))")
+    second = time.monotonic() - t
+    demand("still 42" in out[0], "the good guest says %r" % out[0])
+    demand(second < 40, "the good guest took %.1f s" % second)
+    state = h.domains()
+    demand("crash" not in state or "c" in state["crash"][3], "the crashed guest is %r" % (state.get("crash"),))
+    demand("spin" in state and "flood" in state, "a guest is missing: %r" % state)
+    for name in [n for n in state if n != "Domain-0"]:
+        h.must_tool("destroy " + name)
+        h.gone(name)
+    return "list <= %.1f s, good guest %.1f s" % (worst, second)
+
+
+BAD = [
+    # what, lines that replace the example's, what the message must say
+    ("syntax error", "memory = = 3\n", r"(?i)line|:\d+"),
+    ("unknown kernel file", 'kernel = "/nowhere"\n', r"/nowhere"),
+    ("no PV kernel", 'kernel = "/bin/busybox"\n', r"(?i)kernel|note|elf|image"),
+    ("not a kernel at all", 'kernel = "/etc/passwd"\n', r"(?i)kernel|format|magic|image|passwd"),
+    ("too much memory", "memory = 900000\n", r"(?i)memory"),
+    ("memory of nothing", "memory = 0\n", r"(?i)memory"),
+]
+
+
+def bad_configs(h, args):
+    """Configurations that cannot work: an error that says why, and nothing left."""
+    before = baseline(h)
+    for what, lines, want in BAD:
+        h.sh("cp /etc/joist/guest.cfg /tmp/bad.cfg; printf '%s' >>/tmp/bad.cfg" % lines.replace("\n", "\\n"))
+        rc, out = h.tool("create /tmp/bad.cfg")
+        demand(rc != 0, "%s: accepted" % what)
+        demand(re.search(want, out), "%s: the message is %r" % (what, out.strip()[-300:]))
+        demand("guest" not in h.domains(), "%s: a domain is left" % what)
+    h.create("twice")
+    rc, out = h.tool("create /etc/joist/guest.cfg 'name=\"twice\"'")
+    demand(rc != 0 and "twice" in out, "duplicate name: %d %r" % (rc, out))
+    h.must_tool("destroy twice")
+    h.gone("twice")
+    if args.tools == "joist":
+        rc, out = h.tool("create /etc/joist/guest.cfg nonsense_key=3")
+        demand(rc != 0 and "nonsense_key" in out, "unknown key: %d %r" % (rc, out))
+    after = baseline(h)
+    demand(before == after, "before %r, after %r" % (before, after))
+    return "%d refused" % (len(BAD) + 2)

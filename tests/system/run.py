@@ -1,0 +1,115 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""run.py [--efi IMAGE] [--tools joist|stock] [--long] [NAME...]: the Linux scenarios, one verdict line each.
+
+A scenario is a function of the modules below, listed in a group with the machine it wants; the
+scenarios of a group share one boot, unless one fails: then the next gets a fresh machine.
+"""
+import argparse
+import os
+import sys
+import time
+import traceback
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import system  # noqa: E402
+from system import harness, image  # noqa: E402
+import boots  # noqa: E402
+import daemons  # noqa: E402
+import devices  # noqa: E402
+import dropin  # noqa: E402
+import guests  # noqa: E402
+
+# group: (arguments of system.Host, or None for scenarios that boot by themselves; the scenarios)
+GROUPS = [
+    ("guests", {}, [guests.info, guests.vcpus, guests.pause, guests.cycles, guests.misbehaving, guests.bad_configs]),
+    ("daemons", {}, [daemons.kill_each, daemons.console_survives]),
+    ("devices", {"extra": system.device_args, "vga": True},
+     [devices.disks, devices.network, devices.efi_variables, devices.clock, devices.screen, devices.reboot]),
+    ("dropin", {"tools": "stock"}, [dropin.boot, dropin.domu_create, dropin.lifecycle]),
+    ("boots", None, [boots.one_cpu, boots.four_cpus_6g, boots.eight_cpus, boots.sixteen_gb, boots.dom0_kernels,
+                     boots.damaged_kernels, boots.cloud_kernel]),
+]
+
+
+def verdict(name, kind, text, secs):
+    print("TEST %s %s %s (%.1f s)" % (name, kind, " ".join(str(text).split())[:900], secs), flush=True)
+
+
+def run_one(scenario, args, host):
+    """Runs one scenario; returns True if the machine is fit for the next."""
+    name = "%s.%s" % (scenario.__module__, scenario.__name__)
+    t = time.monotonic()
+    try:
+        text = scenario(host, args)
+        verdict(name, "PASS", text or "", time.monotonic() - t)
+        return host is None or host.p.poll() is None
+    except system.Skip as e:
+        verdict(name, "SKIP", e, time.monotonic() - t)
+        return True
+    except (system.Wrong, harness.Timeout, harness.Ended, RuntimeError, image.ImageError) as e:
+        verdict(name, "FAIL", e, time.monotonic() - t)
+    except Exception as e:
+        traceback.print_exc()
+        verdict(name, "FAIL", "%s: %s" % (type(e).__name__, e), time.monotonic() - t)
+    return False
+
+
+def boot(name, machine, args):
+    opts = dict(machine)
+    if callable(opts.get("extra")):
+        opts["extra"] = opts["extra"]()
+    opts.setdefault("tools", args.tools)
+    host = system.Host("system-" + name, args.efi, **opts)
+    try:
+        return host.up()
+    except BaseException:
+        host.close()
+        raise
+
+
+def run_group(name, machine, scenarios, args):
+    host, bad = None, 0
+    for scenario in scenarios:
+        if machine is not None and host is None:
+            t = time.monotonic()
+            try:
+                host = boot(name, machine, args)
+            except (system.Wrong, harness.Timeout, harness.Ended) as e:
+                verdict("%s.%s" % (scenario.__module__, scenario.__name__), "FAIL", "no boot: %s" % e,
+                        time.monotonic() - t)
+                bad += 1
+                continue
+        if not run_one(scenario, args, host):
+            bad += 1
+            if host:
+                host.close()
+            host = None
+    if host:
+        host.close()
+    return bad
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__)
+    p.add_argument("--efi", default=harness.default_efi())
+    p.add_argument("--tools", default="joist", choices=("joist", "stock"))
+    p.add_argument("--long", action="store_true")
+    p.add_argument("names", nargs="*", metavar="NAME", help="groups or scenarios")
+    args = p.parse_args()
+    try:
+        image.make("kernels", "guest", "dom0", "stock")
+    except image.ImageError as e:
+        print("TEST system.images FAIL %s" % e)
+        sys.exit(1)
+    bad = 0
+    for name, machine, scenarios in GROUPS:
+        chosen = [s for s in scenarios
+                  if not args.names or name in args.names or "%s.%s" % (name, s.__name__) in args.names]
+        if chosen:
+            bad += run_group(name, machine, chosen, args)
+    sys.exit(1 if bad else 0)
+
+
+if __name__ == "__main__":
+    main()

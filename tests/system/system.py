@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: MIT
+"""What the Linux scenarios share: booting a control domain, and driving a toolstack in it."""
+import os
+import re
+import sys
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+sys.path[:0] = [os.path.join(ROOT, "tests", "qemu"), os.path.join(ROOT, "scripts")]
+import harness  # noqa: E402
+import image  # noqa: E402
+
+IMAGE = image.IMAGE
+CFG = "/etc/joist/guest.cfg"
+
+
+class Wrong(Exception):
+    """A scenario saw something else than it should; the text says what."""
+
+
+class Skip(Exception):
+    """A scenario cannot be run here; the text says why."""
+
+
+def demand(cond, text):
+    if not cond:
+        raise Wrong(text)
+
+
+def disk(name, size_mb=64):
+    """A disk image full of noise, made once."""
+    path = os.path.join(IMAGE, name + ".img")
+    if not os.path.exists(path):
+        with open(path + ".new", "wb") as f:
+            for _ in range(size_mb):
+                f.write(os.urandom(1 << 20))
+        os.rename(path + ".new", path)
+    return path
+
+
+def device_args():
+    """The disks and network cards that the control domain is tested with."""
+    return ["-drive", "file=%s,format=raw,if=none,id=dv,snapshot=on" % disk("disk-virtio"),
+            "-device", "virtio-blk-pci,drive=dv,serial=virtio",
+            "-drive", "file=%s,format=raw,if=none,id=ds,snapshot=on" % disk("disk-ahci"),
+            "-device", "ide-hd,drive=ds,bus=ide.0,serial=ahci",
+            "-drive", "file=%s,format=raw,if=none,id=dn,snapshot=on" % disk("disk-nvme"),
+            "-device", "nvme,drive=dn,serial=nvme",
+            "-netdev", "user,id=n0", "-device", "e1000e,netdev=n0",
+            "-netdev", "user,id=n1", "-device", "virtio-net-pci,netdev=n1"]
+
+
+class Host(harness.Machine):
+    """A machine whose control domain has come up, with a toolstack: "joist" or "stock"."""
+
+    def __init__(self, name, efi, tools="joist", smp=2, mem=2048, dom0_mem=768, dom0_vcpus=None, cmdline="",
+                 options="", kernel=None, ramdisk=None, extra=(), **more):
+        self.tools = tools
+        if dom0_vcpus:
+            options += " dom0_max_vcpus=%d" % dom0_vcpus
+        super().__init__(name, efi=efi, kernel=kernel or os.path.join(IMAGE, "vmlinuz-dom0"),
+                         ramdisk=ramdisk or os.path.join(IMAGE, "stock.ird"),
+                         cmdline="console=hvc0 %s %s" % ("joist.stock" if tools == "stock" else "", cmdline),
+                         smp=smp, mem=mem, dom0_mem=dom0_mem, options=options, extra=extra, **more)
+
+    def up(self, timeout=240):
+        """Waits for the shell and the toolstack."""
+        try:
+            self.login(timeout)
+            for _ in range(30):
+                if self.cmd("[ -S /run/joist/joistd.sock ] || pidof xenconsoled")[0] == 0:
+                    return self
+                self.cmd("sleep 1")
+        except harness.Timeout as e:
+            raise Wrong("the control domain did not come up: ...%s" % self.all[-700:]) from e
+        raise Wrong("joistd does not come up: " + self.sh("tail -n 5 /var/log/joist/*.log"))
+
+    # ---- the toolstack ----
+    def tool(self, line, timeout=90):
+        """A command of the toolstack in use; xl's and joist's words are the same."""
+        return self.cmd(("xl " if self.tools == "stock" else "joist ") + line, timeout)
+
+    def must_tool(self, line, timeout=90):
+        rc, out = self.tool(line, timeout)
+        demand(rc == 0, "`%s` ended with %d: %s" % (line, rc, out.strip()[-400:]))
+        return out
+
+    def domains(self):
+        """name -> (id, MB, vcpus, state) of `list`."""
+        out = {}
+        for line in self.must_tool("list").splitlines():
+            f = line.split()
+            if len(f) >= 6 and f[1].isdigit() and f[0] != "(null)":
+                out[f[0]] = (int(f[1]), int(f[2]), int(f[3]), f[4])
+        return out
+
+    def free_mb(self):
+        m = re.search(r"free_memory\s*:\s*(\d+)", self.must_tool("info"))
+        demand(m, "`info` does not tell the free memory")
+        return int(m.group(1))
+
+    def create(self, name, *overrides, cfg=CFG, timeout=120):
+        extra = " ".join("'%s'" % o for o in overrides)
+        return self.must_tool("create %s 'name=\"%s\"' %s" % (cfg, name, extra), timeout)
+
+    def gone(self, name, timeout=60):
+        """Waits until no such domain is listed."""
+        end = time.monotonic() + timeout
+        while name in self.domains():
+            demand(time.monotonic() < end, "%s is still listed" % name)
+            self.cmd("sleep 0.3")
+
+    def on_console(self, name, *commands, prompt="guest# ", timeout=90):
+        """Runs commands on a guest's console; returns their outputs."""
+        self.send("%s console %s\n" % ("xl" if self.tools == "stock" else "joist", name))
+        self.at_prompt(prompt, timeout)
+        self.send("stty -echo; PS1=\n")
+        self.drain(0.4)
+        out = [self.sh(c, timeout) for c in commands]
+        self.send("PS1='%s'; stty echo\n" % prompt)
+        self.leave_console()
+        return out
+
+    def at_prompt(self, prompt, timeout):
+        end = time.monotonic() + timeout
+        while True:
+            try:
+                self.expect(prompt, 6)
+                return
+            except harness.Timeout:
+                demand(time.monotonic() < end, "no prompt on the guest's console: ...%s" % self.all[-500:])
+                self.send("\n")
+
+    def leave_console(self):
+        self.drain(0.3)
+        for _ in range(4):
+            self.send("\x1d")
+            self.drain(0.5)
+            self.send("echo AT''HOME$(hostname)\n")
+            try:
+                self.expect("ATHOMEdom0", 8)
+                self.drain(0.3)
+                return
+            except harness.Timeout:
+                continue
+        raise Wrong("the guest's console could not be left")
