@@ -17,15 +17,17 @@
 
 #define ASK_MS      2000  /* between questions whether the guest still exists */
 #define RETRY_MS    50    /* between questions while there is no terminal */
+#define QUIET_MS    500   /* after the end of the input, silence for so long ends it */
 #define PATIENCE_MS 15000 /* how long there may be none */
 
 struct attached {
     struct cli *c;
     const char *domain;
     int escape;
-    int tty;         /* -1 while there is none */
-    char path[128];  /* of that tty */
-    char last[1024]; /* what joistd said last */
+    int tty;            /* -1 while there is none */
+    char path[128];     /* of that tty */
+    char last[1024];    /* what joistd said last */
+    bool is_input_over; /* end of a script's input: what the guest answers is still shown */
     bool is_input_raw;
     struct termios before;
 };
@@ -166,11 +168,12 @@ static bool pass_input(struct attached *a)
     const char *hit;
     ssize_t n = read(STDIN_FILENO, data, sizeof(data));
 
-    if (n == 0 || (n < 0 && errno != EINTR && errno != EAGAIN)) {
-        return false;
+    if (n == 0) {
+        a->is_input_over = true;
+        return true;
     }
     if (n < 0) {
-        return true;
+        return errno == EINTR || errno == EAGAIN;
     }
     hit = memchr(data, a->escape, (size_t)n);
     write_all(a->tty, data, hit != NULL ? (size_t)(hit - data) : (size_t)n);
@@ -198,7 +201,11 @@ static bool pass(struct attached *a)
     int n;
 
     while (!is_ending) {
-        n = poll(p, 2, ASK_MS);
+        p[1].fd = a->is_input_over ? -1 : STDIN_FILENO;
+        n = poll(p, 2, a->is_input_over ? QUIET_MS : ASK_MS);
+        if (n == 0 && a->is_input_over) {
+            return false;
+        }
         if (n == 0) {
             enum answer answer = ask(a);
 
@@ -235,7 +242,7 @@ static int find_tty(struct attached *a, bool is_first)
             return -1;
         }
         if (answer == ANSWER_GONE) {
-            fprintf(stderr, "%sjoist: %s\r\n", is_first ? "" : "\r\n", a->last);
+            fprintf(stderr, is_first ? "joist: %s\n" : "\r\njoist: %s\r\n", a->last);
             return is_first ? EXIT_FAILED : EXIT_DONE;
         }
         if (answer == ANSWER_LOST && is_first) {
@@ -243,7 +250,7 @@ static int find_tty(struct attached *a, bool is_first)
         }
         poll(NULL, 0, RETRY_MS);
     }
-    fprintf(stderr, "joist: %s\r\n", a->last);
+    fprintf(stderr, is_first ? "joist: %s\n" : "\r\njoist: %s\r\n", a->last);
     return EXIT_FAILED;
 }
 

@@ -255,6 +255,7 @@ void guest_adopt(struct joistd *d, const struct config *c, json_t *settings, con
 {
     const char *state = json_string_value(json_object_get(record, "state"));
     struct guest *g = guest_new(d, c, settings);
+    int64_t lived;
 
     g->domid = json_is_integer(json_object_get(record, "domid"))
                    ? (int)json_integer_value(json_object_get(record, "domid"))
@@ -262,7 +263,8 @@ void guest_adopt(struct joistd *d, const struct config *c, json_t *settings, con
     g->is_restart_due = json_is_true(json_object_get(record, "restart"));
     g->is_paused_start = json_is_true(json_object_get(record, "paused"));
     g->start_time = json_integer_value(json_object_get(record, "start_time"));
-    g->started_ms = evloop_now_ms();
+    lived = (int64_t)time(NULL) - g->start_time;
+    g->started_ms = evloop_now_ms() - (lived > 0 ? (uint64_t)lived * 1000 : 0);
     if (state == NULL || strcmp(state, "building") == 0) {
         g->state = GUEST_BUILDING;
     } else if (strcmp(state, "preserved") == 0) {

@@ -255,6 +255,11 @@ json_t *host_info(struct joist *h, int *rc)
     return out;
 }
 
+static bool has_bit(const uint8_t *map, uint32_t i)
+{
+    return ((unsigned int)map[i / 8] >> (i % 8) & 1u) != 0;
+}
+
 /* A bitmap as "0-2,5", or "all" when each of `bits` is set. */
 static json_t *bitmap_text(const uint8_t *map, uint32_t bits)
 {
@@ -265,17 +270,17 @@ static json_t *bitmap_text(const uint8_t *map, uint32_t bits)
     uint32_t ones = 0;
 
     for (i = 0; i < bits; i++) {
-        ones += (map[i / 8] >> (i % 8)) & 1u;
+        ones += has_bit(map, i);
     }
     if (ones == bits) {
         return json_string("all");
     }
     text[0] = '\0';
     for (i = 0; i < bits && n < sizeof(text) - 16; i++) {
-        if (((map[i / 8] >> (i % 8)) & 1u) == 0) {
+        if (!has_bit(map, i)) {
             continue;
         }
-        for (j = i; j + 1 < bits && ((map[(j + 1) / 8] >> ((j + 1) % 8)) & 1u) != 0; j++) {
+        for (j = i; j + 1 < bits && has_bit(map, j + 1); j++) {
         }
         n += (size_t)snprintf(text + n, sizeof(text) - n, j > i ? "%s%u-%u" : "%s%u",
                               n > 0 ? "," : "", i, j);

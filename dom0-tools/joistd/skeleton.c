@@ -249,12 +249,17 @@ int skeleton_control_domain(struct store *s)
         { "/local/domain/0/control/feature-poweroff", "1", NULL },
         { "/local/domain/0/control/feature-reboot", "1", NULL },
     };
+    static const char *const above[] = { "/vm", "/libxl", "/local/domain/0/backend/console" };
     char *name;
+    size_t i;
     int rc = store_read(s, 0, "/local/domain/0/domid", &name);
 
     free(name);
-    if (rc != -ENOENT) {
-        return rc;
+    if (rc == -ENOENT) {
+        rc = store_apply(s, nodes, sizeof(nodes) / sizeof(nodes[0]), 1000);
     }
-    return store_apply(s, nodes, sizeof(nodes) / sizeof(nodes[0]), 1000);
+    for (i = 0; rc == 0 && i < sizeof(above) / sizeof(above[0]); i++) {
+        rc = store_mkdir(s, 0, above[i]);
+    }
+    return rc;
 }

@@ -19,5 +19,5 @@ int skeleton_remove(struct store *s, uint16_t domid, const char *uuid, unsigned 
 int skeleton_rename(struct store *s, uint16_t domid, const char *uuid, const char *name,
                     unsigned int timeout_ms);
 
-/* Nodes of the control domain itself, written when they are missing. */
+/* Nodes of the control domain and those above the guests' nodes, written when they are missing. */
 int skeleton_control_domain(struct store *s);

@@ -1,0 +1,493 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""run_host.py --bin DIR: the command table and the toolstack's ways through failures, with the real daemons and client on
+a pretended hypervisor (fake.h). Prints one verdict line per group of rows or scenario."""
+import argparse
+import json
+import os
+import re
+import shlex
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+
+import kernels
+import table
+
+WAIT = 20  # seconds for anything to happen
+
+
+class Store:
+    """A few requests of the store's wire protocol."""
+
+    def __init__(self, path):
+        self.s = socket.socket(socket.AF_UNIX)
+        self.s.connect(path)
+
+    def close(self):
+        self.s.close()
+
+    def ask(self, kind, *words):
+        data = b"".join(w.encode() + b"\0" for w in words)
+        self.s.sendall(struct.pack("<IIII", kind, 1, 0, len(data)) + data)
+        head = self.read(16)
+        answer, _, _, size = struct.unpack("<IIII", head)
+        return answer, self.read(size)
+
+    def read(self, n):
+        data = b""
+        while len(data) < n:
+            more = self.s.recv(n - len(data))
+            if not more:
+                raise EOFError("store")
+            data += more
+        return data
+
+    def walk(self, path="/"):
+        """All nodes below a path, as a dictionary."""
+        out = {}
+        kind, names = self.ask(1, path)
+        if kind != 1:
+            return out
+        for name in names.split(b"\0")[:-1]:
+            child = (path if path != "/" else "") + "/" + name.decode()
+            out[child] = self.ask(2, child)[1].decode()
+            out.update(self.walk(child))
+        return out
+
+
+class Rig:
+    """The two daemons in a directory of their own."""
+
+    def __init__(self, bin_dir):
+        self.bin = os.path.abspath(bin_dir)
+        self.dir = tempfile.mkdtemp(prefix="joist-cli-")
+        self.socket = self.dir + "/joistd.sock"
+        self.store = self.dir + "/store.sock"
+        self.env = dict(os.environ, JOIST_FAKE=self.dir + "/fake", XENSTORED_PATH=self.store, JOISTD_SOCKET=self.socket,
+                        ASAN_OPTIONS="detect_leaks=0", PATH=self.bin + ":" + os.environ["PATH"])
+        self.procs = {}
+        self.fakectl("init")
+        self.files()
+        self.start("joist-stored")
+        self.wait_for(self.store)
+        self.start("joistd")
+        self.wait_for(self.socket)
+
+    def files(self):
+        d = self.dir
+        kernels.write_all(d)
+        guest = f'name = "web"\nkernel = "{d}/kernel.xz"\nramdisk = "{d}/ramdisk"\nmemory = 32\nvcpus = 2\ncmdline = "a b"\n'
+        texts = {"guest.cfg": guest, "syntax.cfg": 'name = "x"\nkernel = boot/k\n',
+                 "unknown.cfg": 'name = "x"\nkernel = "/k"\nmemroy = 5\n', "huge.cfg": "#" * 70000}
+        for name, text in texts.items():
+            with open(f"{d}/{name}", "w", encoding="utf-8") as f:
+                f.write(text)
+        with open(f"{d}/binary.cfg", "wb") as f:
+            f.write(b"name = '\xff\xfe'\n")
+
+    def start(self, name):
+        d = self.dir
+        args = {"joist-stored": ["--journal", d + "/journal", "--socket", self.store],
+                "joistd": ["--socket", self.socket, "--state-dir", d + "/state", "--log-dir", d + "/log"]}[name]
+        with open(f"{d}/{name}.err", "ab") as log:
+            self.procs[name] = subprocess.Popen(
+                [f"{self.bin}/{name}", "--foreground", "--verbose", "--pid-file", f"{d}/{name}.pid", *args], env=self.env,
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+    def kill(self, name):
+        self.procs[name].send_signal(signal.SIGKILL)
+        self.procs[name].wait()
+
+    def wait_for(self, path):
+        end = time.monotonic() + WAIT
+        while time.monotonic() < end:
+            try:
+                s = socket.socket(socket.AF_UNIX)
+                s.connect(path)
+                s.close()
+                return
+            except OSError:
+                time.sleep(0.02)
+        raise RuntimeError(f"nobody listens on {path}: {self.logs()}")
+
+    def restart(self, name):
+        """As a supervisor does: until the old one's pid file is free."""
+        end = time.monotonic() + WAIT
+        while time.monotonic() < end:
+            self.start(name)
+            time.sleep(0.2)
+            if self.procs[name].poll() is None:
+                self.wait_for(self.socket if name == "joistd" else self.store)
+                return
+        raise RuntimeError(f"{name} does not start again: {self.logs()}")
+
+    def logs(self):
+        text = ""
+        for name in ("joist-stored", "joistd"):
+            with open(f"{self.dir}/{name}.err", encoding="utf-8", errors="replace") as f:
+                text += f"--- {name}\n" + f.read()[-3000:]
+        return text
+
+    def fakectl(self, *words):
+        p = subprocess.run([self.bin + "/fakectl", *words], env=self.env, stdout=subprocess.PIPE, timeout=WAIT, check=False)
+        return p.returncode, p.stdout.decode()
+
+    def run(self, line, timeout=WAIT):
+        """Runs a command line of the table; returns exit code, output, errors."""
+        words = shlex.split(line)
+        p = subprocess.run([f"{self.bin}/{words[0]}", *words[1:]], env=self.env, stdin=subprocess.DEVNULL,
+                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=timeout, cwd=self.dir, check=False)
+        return p.returncode, p.stdout.decode(), p.stderr.decode()
+
+    def joist(self, line):
+        """A command that has to work; returns the result out of its JSON."""
+        code, out, err = self.run("joist --json " + line)
+        if code != 0:
+            raise RuntimeError(f"joist {line}: {code} {err}")
+        return json.loads(out)["result"]
+
+    def state(self):
+        """All that a command could change: the pretended hypervisor, the store, the saved guests, the daemons' files."""
+        store = Store(self.store)
+        nodes = store.walk()
+        store.close()
+        saved = {}
+        for name in sorted(os.listdir(self.dir + "/state")):
+            with open(f"{self.dir}/state/{name}", encoding="utf-8") as f:
+                saved[name] = f.read()
+        return {"hypervisor": self.fakectl("dump")[1], "store": nodes, "saved": saved}
+
+    def descriptors(self):
+        time.sleep(0.1)
+        return {n: len(os.listdir(f"/proc/{p.pid}/fd")) for n, p in self.procs.items()}
+
+    def until(self, what, condition):
+        end = time.monotonic() + WAIT
+        while not condition():
+            if time.monotonic() > end:
+                raise RuntimeError(f"{what} did not happen: {self.logs()}")
+            time.sleep(0.05)
+
+    def end(self):
+        for p in self.procs.values():
+            p.terminate()
+        for name, p in self.procs.items():
+            try:
+                code = p.wait(WAIT)
+            except subprocess.TimeoutExpired:
+                p.kill()
+                code = -1
+            if code != 0:
+                raise RuntimeError(f"{name} ended with {code}: {self.logs()}")
+        shutil.rmtree(self.dir)
+
+
+def matches(pattern, text):
+    text = text.rstrip("\n")
+    return text == "" if pattern == "" else re.search(pattern, text) is not None
+
+
+def run_rows(rig, rows, names):
+    """Returns the rows that went wrong, as text."""
+    bad = []
+    for line, code, out, err, change in rows:
+        def fill(text):
+            for key, value in names().items():
+                text = text.replace("{" + key + "}", value)
+            return text
+        before = rig.state()
+        line = fill(line)
+        got = rig.run(line)
+        if change == "log":
+            rig.fakectl("log")
+        after = rig.state()
+        if got[0] != code or not matches(fill(out), got[1]) or not matches(fill(err), got[2]):
+            bad.append(f"{line}: exit {got[0]} (want {code})\n  stdout {got[1]!r} (want {out!r})\n  stderr {got[2]!r} (want {err!r})")
+        if change != "guest" and after != before:
+            bad.append(f"{line}: the state has changed\n  {before}\n  {after}")
+        if change == "guest" and after == before:
+            bad.append(f"{line}: the state has not changed")
+    return bad
+
+
+def guest_names(rig):
+    def names():
+        out = {"d": rig.dir, "id": "0", "uuid": "x"}
+        for g in rig.joist("list"):
+            if g["domid"] != 0:
+                out["id"], out["uuid"] = str(g["domid"]), g["uuid"]
+        return out
+    return names
+
+
+def rows_of(rows):
+    def test(rig):
+        bad = run_rows(rig, rows, guest_names(rig))
+        return "\n".join(bad) if bad else f"{len(rows)} commands"
+    test.judge = rows
+    return test
+
+
+def t_table_is_complete(_rig):
+    """Every verb and every option has its rows."""
+    text = "\n".join(r[0] for r in table.HELP + table.EMPTY + table.BAD + table.LIFE)
+    for verb in table.VERBS:
+        assert f"joist {verb} --help" in text and re.search(rf"joist (--json )?{verb}\b.*--json|--json {verb}", text), verb
+
+
+def t_built_memory(rig):
+    """The memory of built guests, walked as a CPU would, for each kind of kernel."""
+    for kernel in ("kernel", "kernel.gz", "kernel.xz", "p2m"):
+        for memory in (24, 33, 100):
+            g = rig.joist(f"create -p {rig.dir}/guest.cfg kernel={rig.dir}/{kernel} memory={memory} maxmem=120 vcpus=3 cap=40 "
+                          f"cpus='[\"0\",\"1-2\"]'")
+            code, text = rig.fakectl("check", str(g["domid"]))
+            assert code == 0 and 'entry bytes eb fe, command line "a b", ramdisk 16384' in text, (kernel, memory, text)
+            dump = rig.fakectl("dump")[1]
+            assert f"domain {g['domid']} pages {memory * 256} max {121 * 256} vcpus 3 ports 2 paused 1 shutdown 0 weight 256 " \
+                   f"cap 40 map {120 << 20} affinity 1,6" in dump, dump
+            rig.joist("destroy web")
+
+
+def t_store_nodes(rig):
+    g = rig.joist(f"create {rig.dir}/guest.cfg maxvcpus=3")
+    store = Store(rig.store)
+    nodes = store.walk()
+    dom = f"/local/domain/{g['domid']}"
+    want = {"/vm": f"/vm/{g['uuid']}", "/name": "web", "/domid": str(g["domid"]), "/memory/target": "32768",
+            "/memory/static-max": "32768", "/cpu/0/availability": "online", "/cpu/2/availability": "offline",
+            "/control/platform-feature-multiprocessor-suspend": "1", "/console/type": "xenconsoled", "/console/output": "pty",
+            "/control/shutdown": "", "/device": "", "/store/port": "1", "/console/port": "2"}
+    for path, value in want.items():
+        assert nodes.get(dom + path) == value, (path, nodes.get(dom + path))
+    owner = f"n{g['domid']}\0".encode()
+    for path in ("/control/shutdown", "/data", "/device/suspend/event-channel", "/error"):
+        assert store.ask(3, dom + path)[1] == owner, path
+    assert store.ask(3, dom + "/device")[1] == f"n0\0r{g['domid']}\0".encode()
+    assert store.ask(3, f"/libxl/{g['domid']}")[1] == b"n0\0"
+    store.close()
+    rig.joist("destroy web")
+
+
+def t_failures_leave_nothing(rig):
+    """The n-th call of a build fails, for every n, until one build gets through."""
+    before = rig.state()
+    for n in range(1, 400):
+        rig.fakectl("fail", str(n))
+        code, _, err = rig.run(f"joist create -p {rig.dir}/guest.cfg memory=16 ramdisk={rig.dir}/text")
+        left = int(rig.fakectl("failed")[1])
+        rig.fakectl("fail", "0")
+        if code == 0:  # large extents may fail, single frames are taken then: the guest must be sound
+            domid = rig.joist("domid web")["domid"]
+            assert rig.fakectl("check", str(domid))[0] == 0, "a call failed and nobody noticed"
+            rig.joist("destroy web")
+            assert rig.state() == before
+            if left > 0:
+                return f"{n - 1} calls failed one by one"
+            continue
+        assert err.startswith("joist: "), err
+        rig.until("clean state", lambda: rig.state() == before)
+    raise AssertionError("no build got through")
+
+
+def t_ends(rig):
+    """What happens when a guest ends by itself, for each reason and action."""
+    for key, reason, word in (("on_poweroff", 0, "poweroff"), ("on_crash", 3, "crash"), ("on_watchdog", 4, "watchdog")):
+        before = rig.state()
+        g = rig.joist(f"create {rig.dir}/guest.cfg {key}=destroy")
+        rig.fakectl("shutdown", str(g["domid"]), str(reason))
+        rig.until("destroy", lambda b=before: rig.state() == b)
+        code, _, err = rig.run("joist info web")
+        assert code == 1 and f"the last one ended by itself: {word}," in err and "console-web.log" in err, err
+    g = rig.joist(f"create {rig.dir}/guest.cfg on_crash=preserve")
+    rig.fakectl("shutdown", str(g["domid"]), "3")
+    rig.until("preserve", lambda: rig.joist("list web")[0].get("guest_state") == "preserved")
+    assert rig.joist("list web")[0]["state"] == "---sc-"
+    code, _, err = rig.run("joist shutdown web")
+    assert code == 1 and "it has shut down already: crash; joist destroy removes it" in err, err
+    rig.joist("destroy web")
+    g = rig.joist(f"create {rig.dir}/guest.cfg on_reboot=restart")
+    rig.fakectl("shutdown", str(g["domid"]), "1")
+    rig.until("restart", lambda: rig.run("joist domid web")[1].strip() not in ("", str(g["domid"])))
+    assert rig.joist("list web")[0]["uuid"] == g["uuid"]
+    rig.joist("destroy web")
+    g = rig.joist(f"create {rig.dir}/guest.cfg on_crash=rename-restart")
+    rig.fakectl("shutdown", str(g["domid"]), "3")
+    rig.until("rename-restart", lambda: len(rig.joist("list")) == 3 and rig.joist("list web-1")[0]["domid"] == g["domid"])
+    rig.until("new guest", lambda: rig.run("joist domid web")[0] == 0)
+    assert rig.joist("list web")[0]["uuid"] != g["uuid"]
+    rig.joist("destroy web")
+    rig.joist("destroy web-1")
+
+
+def t_crash_at_once(rig):
+    """A guest that crashes while `create` still looks is reported with its reason."""
+    before = rig.state()
+    with subprocess.Popen([rig.bin + "/joist", "create", rig.dir + "/guest.cfg"], env=rig.env, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE) as p:
+        domid = [0]
+
+        def running():
+            m = re.search(r"domain ([1-9]\d*) .* paused 0", rig.fakectl("dump")[1])
+            domid[0] = m.group(1) if m else 0
+            return m
+        rig.until("start", running)
+        rig.fakectl("shutdown", domid[0], "3")
+        err = p.communicate()[1].decode()
+        assert p.returncode == 1, p.returncode
+    assert re.match(r"joist: start: web: the guest ended: crash, \d+ ms after its start; its console is kept in .*/console-web.log",
+                    err), err
+    rig.until("clean state", lambda: rig.state() == before)
+
+
+def t_waiting(rig):
+    """shutdown -w answers when the guest is gone, not before."""
+    g = rig.joist(f"create {rig.dir}/guest.cfg")
+    with subprocess.Popen([rig.bin + "/joist", "shutdown", "-w", "web"], env=rig.env) as p:
+        path = f"/local/domain/{g['domid']}/control/shutdown"
+        rig.until("request", lambda: rig.state()["store"].get(path) == "poweroff")
+        time.sleep(0.3)
+        assert p.poll() is None
+        rig.fakectl("shutdown", str(g["domid"]), "0")
+        assert p.wait(WAIT) == 0
+    assert rig.run("joist list web")[0] == 1
+
+
+def t_joistd_killed(rig):
+    """kill -9 at any moment of a guest's life: it is taken over, or nothing of it is left."""
+    before = rig.state()
+    g = rig.joist(f"create {rig.dir}/guest.cfg")
+    running = rig.state()
+    rig.kill("joistd")
+    rig.restart("joistd")
+    assert rig.state() == running
+    assert rig.joist("info web")["guest_state"] == "running"
+    rig.kill("joistd")
+    rig.fakectl("shutdown", str(g["domid"]), "0")
+    rig.restart("joistd")
+    rig.until("what ended meanwhile is reaped", lambda: rig.state() == before)
+    for delay in (0.005, 0.01, 0.02, 0.04, 0.06, 0.1, 0.15, 0.2, 0.3):
+        with subprocess.Popen([rig.bin + "/joist", "create", rig.dir + "/guest.cfg"], env=rig.env, stdout=subprocess.DEVNULL,
+                              stderr=subprocess.DEVNULL) as p:
+            time.sleep(delay)
+            rig.kill("joistd")
+            code = p.wait(WAIT)
+        rig.restart("joistd")
+        time.sleep(0.2)
+        if rig.run("joist list web")[0] == 0:
+            assert rig.joist("info web")["guest_state"] in ("running", "ending")
+            rig.run("joist destroy web")
+        else:
+            assert code != 0, "an acknowledged guest is lost"
+        rig.until("clean state", lambda: rig.state() == before)
+
+
+def t_stored_killed(rig):
+    """The store daemon is killed: joistd connects again and still learns of guests' ends."""
+    before = rig.state()
+    g = rig.joist(f"create {rig.dir}/guest.cfg")
+    rig.kill("joist-stored")
+    assert rig.joist("list web")[0]["domid"] == g["domid"]
+    rig.restart("joist-stored")
+    rig.until("reconnect", lambda: rig.run("joist rename web web")[0] == 0)
+    rig.fakectl("shutdown", str(g["domid"]), "0")
+    rig.until("reaped", lambda: rig.state() == before)
+    rig.kill("joist-stored")
+    with subprocess.Popen([rig.bin + "/joist", "create", "-q", rig.dir + "/guest.cfg"], env=rig.env) as p:
+        time.sleep(0.5)
+        assert p.poll() is None
+        rig.restart("joist-stored")
+        assert p.wait(WAIT) == 0
+    rig.joist("destroy web")
+    assert rig.state() == before
+
+
+def t_cycles(rig):
+    """Create and destroy, again and again: everything is back at the baseline, file descriptors too."""
+    rig.joist(f"create {rig.dir}/guest.cfg")
+    rig.joist("destroy web")
+    before, fds = rig.state(), rig.descriptors()
+    for _ in range(20):
+        rig.joist(f"create {rig.dir}/guest.cfg")
+        rig.joist("destroy web")
+    assert rig.state() == before
+    assert rig.descriptors() == fds, (rig.descriptors(), fds)
+
+
+def t_protocol(rig):
+    """Lines that are no requests, and requests that are none of ours."""
+    rows = [(b"nonsense\n", "no JSON object"), (b"[]\n", "no JSON object"), (b'{"verb":"nonsense"}\n', "no such verb"),
+            (b'{"args":{}}\n', "no such verb"), (b'{"verb":"list","args":[]}\n', 'is no object'),
+            (b'{"verb":"list","args":{"x":1}}\n', 'unknown argument \\"x\\"'),
+            (b'{"verb":"list","args":{"domains":[7]}}\n', "an entry is no text"),
+            (b'{"verb":"pause","args":{}}\n', 'argument \\"domain\\" is missing'),
+            (b'{"verb":"pause","args":{"domain":7}}\n', 'argument \\"domain\\" is missing'),
+            (b'{"verb":"create","args":{"config":7}}\n', "is no JSON object"),
+            (b'{"verb":"create","args":{"config":{"name":{}}}}\n', "neither text, number, truth value nor a list"),
+            (b'{"verb":"rename","args":{"domain":"0"}}\n', "not done to the control domain"),
+            (b'{"verb":"list","verb":"info"}\n', "no JSON object"), (b"\xff\xff\n", "no JSON object"),
+            (b'{"verb":"version"}\n', '"ok":true')]
+    with socket.socket(socket.AF_UNIX) as s:
+        s.connect(rig.socket)
+        s.settimeout(WAIT)
+        f = s.makefile("rb")
+        for data, want in rows:
+            s.sendall(data)
+            assert want in f.readline().decode(), (data, want)
+        s.sendall(b'{"verb":"version"}\n' * 50 + b'{"verb":"list"}\n')
+        assert [json.loads(f.readline())["ok"] for _ in range(51)] == [True] * 51
+        s.sendall(b'{"verb":"list"')
+    with socket.socket(socket.AF_UNIX) as s:
+        s.connect(rig.socket)
+        s.settimeout(WAIT)
+        try:
+            s.sendall(b"x" * 2000000)
+        except OSError:
+            pass
+        assert b"longer than" in s.recv(65536)
+    assert rig.run("joist list")[0] == 0
+
+
+TESTS = [("table-complete", t_table_is_complete), ("help", rows_of(table.HELP)), ("no-guest", rows_of(table.EMPTY)),
+         ("bad-input", rows_of(table.BAD)), ("life", rows_of(table.LIFE)), ("built-memory", t_built_memory),
+         ("store-nodes", t_store_nodes), ("failures", t_failures_leave_nothing), ("ends", t_ends),
+         ("crash-at-once", t_crash_at_once), ("waiting", t_waiting), ("joistd-killed", t_joistd_killed),
+         ("stored-killed", t_stored_killed), ("cycles", t_cycles), ("protocol", t_protocol)]
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--bin", required=True)
+    parser.add_argument("tests", nargs="*")
+    args = parser.parse_args()
+    failed = 0
+    for name, test in TESTS:
+        if args.tests and name not in args.tests:
+            continue
+        rig = Rig(args.bin)
+        try:
+            text = test(rig) or ""
+            ok = not hasattr(test, "judge") or text == f"{len(test.judge)} commands"
+            if ok:
+                rig.end()
+        except Exception as e:  # a test's failure is a verdict, not the end of the others
+            ok, text = False, f"{type(e).__name__}: {e}"
+        for p in rig.procs.values():
+            if p.poll() is None:
+                p.kill()
+                p.wait()
+        print(f"TEST cli-{name} {'PASS ' + text if ok else 'FAIL'}", flush=True)
+        if not ok:
+            print(text, flush=True)
+            failed += 1
+        shutil.rmtree(rig.dir, ignore_errors=True)
+    sys.exit(1 if failed else 0)
+
+
+main()

@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: MIT
+"""The table of the command line: every verb and option, every bad input: command, exit code, what is printed, and whether
+the state afterwards may differ from the state before.
+
+Each row: (command, exit code, pattern for standard output, pattern for standard error, what may change). Patterns are
+regular expressions that must match somewhere; "" means that nothing may be printed. "{d}" is the directory of test files,
+"guest.cfg" in it describes the guest `web`. A change is "" (none), "guest" (domains and store) or "log" (the hypervisor's)."""
+
+VERBS = ["create", "list", "info", "console", "pause", "unpause", "shutdown", "reboot", "destroy", "dmesg", "domid",
+         "domname", "rename", "vcpu-list", "uptime"]
+
+HEAD = r"(?m)^Name +ID +Mem VCPUs\tState\tTime\(s\)$"
+NOT_FOUND = r"^joist: domain: nosuch: there is no such domain; joist list shows the names and ids$"
+
+HELP = [(f"joist {v} --help", 0, rf"^usage: joist {v} (.|\n)*-j, --json(.|\n)*-h, --help", "", "") for v in VERBS]
+HELP += [(f"joist {v} -h", 0, rf"^usage: joist {v} ", "", "") for v in VERBS]
+HELP += [(f"joist help {v}", 0, rf"^usage: joist {v} ", "", "") for v in VERBS]
+HELP += [
+    ("joist help", 0, r"usage: joist (.|\n)*create(.|\n)*uptime", "", ""),
+    ("joist --help", 0, r"usage: joist ", "", ""),
+    ("joist --version", 0, r"^joist \d+\.\d+\.\d+$", "", ""),
+    ("joist", 2, "", r"usage: joist ", ""),
+    ("joist nonsense", 2, "", r'^joist: there is no verb "nonsense"; joist help lists them$', ""),
+    ("joist help nonsense", 2, "", r'^joist: there is no verb "nonsense"', ""),
+    ("joist d", 2, "", r'^joist: "d" could be destroy or dmesg$', ""),
+    ("joist --nonsense list", 2, "", r"^joist: option --nonsense is unknown; joist help lists the verbs$", ""),
+    ("joist list --nonsense", 2, "", r"^joist: list: option --nonsense is unknown; joist help list lists", ""),
+    ("joist list -x", 2, "", r"^joist: list: option -x is unknown", ""),
+    ("joist list --long=yes", 2, "", r"^joist: list: option --long=yes takes no value", ""),
+    ("joist console web -e", 2, "", r"^joist: console: option -e needs a value", ""),
+    ("joist console -e ^^^ web", 2, "", r"^joist: console: the escape character is written \^X$", ""),
+    ("joist --socket {d}/none list", 3, "",
+     r"^joist: daemon: .*/none: No such file or directory; see whether joistd runs, and whether you may use it$", ""),
+]
+HELP += [(f"joist {v}", 2, "", rf"^joist: {v}: a word is missing; usage: joist {v} ", "")
+         for v in ("console", "pause", "unpause", "destroy", "domid", "domname")]
+HELP += [
+    ("joist rename a", 2, "", r"^joist: rename: a word is missing", ""),
+    ("joist rename a b c", 2, "", r"^joist: rename: too many words", ""),
+    ("joist dmesg a", 2, "", r"^joist: dmesg: too many words", ""),
+    ("joist pause a b", 2, "", r"^joist: pause: too many words", ""),
+    ("joist shutdown", 2, "", r"^joist: shutdown: name a domain, or use -a$", ""),
+    ("joist reboot -a web", 2, "", r"^joist: reboot: either a domain or -a, not both$", ""),
+    ("joist create", 2, "", r"^joist: create: name a configuration file$", ""),
+    ("joist domname web", 2, "", r'^joist: domname: "web" is no domain id$', ""),
+]
+
+# With no guest.
+EMPTY = [
+    ("joist list", 0, HEAD + r"\nDomain-0 +0 +\d+ +\d+     r-----  +\d+\.\d$", "", ""),
+    ("joist li", 0, HEAD, "", ""),
+    ("joist list --json", 0, r'^\{"ok":true,"result":\[\{"name":"Domain-0","domid":0,', "", ""),
+    ("joist --json list", 0, r'^\{"ok":true,"result":\[\{"name":"Domain-0","domid":0,', "", ""),
+    ("joist list -l", 0, r'^\[\n    \{\n        "name": "Domain-0",', "", ""),
+    ("joist list -v", 0, r"UUID +Reason-Code(.|\n)*00000000-0000-0000-0000-000000000000 +- +-$", "", ""),
+    ("joist list 0 Domain-0", 0, r"(?s)Domain-0.*Domain-0", "", ""),
+    ("joist info", 0, r"(?m)^nr_cpus +: \d+\n(.|\n)*^free_memory +: \d+\n(.|\n)*^xen_version +: 4\.17\.", "", ""),
+    ("joist info --json", 0, r'^\{"ok":true,"result":\{"host":', "", ""),
+    ("joist info 0", 0, r"(?m)^name +: Domain-0\n(.|\n)*^managed +: no$", "", ""),
+    ("joist info --json Domain-0", 0, r'"name":"Domain-0"', "", ""),
+    ("joist dmesg", 0, r"\((JOIST|XEN)\) ", "", ""),
+    ("joist dmesg --json", 0, r'^\{"ok":true,"result":\{"text":"', "", ""),
+    ("joist dmesg -c", 0, r"\((JOIST|XEN)\) ", "", "log"),
+    ("joist dmesg --clear --json", 0, r'^\{"ok":true,"result":\{"text":"', "", "log"),
+    ("joist domid Domain-0", 0, r"^0$", "", ""),
+    ("joist domid --json Domain-0", 0, r'^\{"ok":true,"result":\{"name":"Domain-0","domid":0\}\}$', "", ""),
+    ("joist domname 0", 0, r"^Domain-0$", "", ""),
+    ("joist domname --json 0", 0, r'"name":"Domain-0"', "", ""),
+    ("joist vcpu-list", 0, r"^Name +ID  VCPU   CPU State   Time\(s\) Affinity \(Hard / Soft\)\nDomain-0 +0 +0 +\d+   ", "", ""),
+    ("joist vcpu-list --json", 0, r'"vcpus":\[\{"vcpu":0,"online":true', "", ""),
+    ("joist uptime", 0, r"^Name +ID Uptime\nDomain-0 +0 .*\d+:\d\d:\d\d$", "", ""),
+    ("joist uptime -s", 0, r"^ \d\d:\d\d:\d\d up .*\d:\d\d, Domain-0 \(0\)$", "", ""),
+    ("joist uptime --json", 0, r'"uptime_s":\d+', "", ""),
+    ("joist shutdown -a", 0, "", "", ""),
+    ("joist shutdown -a -w", 0, "", "", ""),
+    ("joist reboot --all --wait --json", 0, r'"ok":true', "", ""),
+]
+for verb in ("pause", "unpause", "destroy", "shutdown", "reboot", "console", "domid", "list", "vcpu-list", "uptime", "info"):
+    EMPTY.append((f"joist {verb} nosuch", 1, "", NOT_FOUND, ""))
+    EMPTY.append((f"joist {verb} --json nosuch", 1, r'^\{"ok":false,"error":\{"code":"ENOENT",', NOT_FOUND, ""))
+EMPTY += [
+    ("joist rename nosuch other", 1, "", NOT_FOUND, ""),
+    ("joist domname 77", 1, "", r"^joist: domain: 77: there is no such domain", ""),
+    ("joist domname --json 77", 1, r'"ok":false', r"^joist: domain: 77: there is no such domain", ""),
+    ("joist list 40000", 1, "", r"^joist: domain: 40000: there is no such domain", ""),
+]
+for verb in ("pause", "unpause", "destroy", "shutdown", "reboot", "console"):
+    EMPTY.append((f"joist {verb} 0", 1, "", rf"^joist: {'(poweroff|shutdown)' if verb == 'shutdown' else verb}: Domain-0: "
+                  r"this is not done to the control domain$", ""))
+
+# Configurations that are refused: nothing may be left of them.
+C = "joist create {d}/guest.cfg"
+BAD = [
+    ("joist create {d}/nosuch.cfg", 1, "", r"^joist: config: .*/nosuch\.cfg: cannot be read: No such file or directory$", ""),
+    ("joist create {d}/syntax.cfg", 1, "",
+     r"^joist: config: .*/syntax\.cfg:2:10: syntax error: expected a value \(text in quotes, a number or a list\), found 'b'; ", ""),
+    ("joist create {d}/unknown.cfg", 1, "", r'^joist: config: .*/unknown\.cfg:3:1: unknown key "memroy"; correct its spelling', ""),
+    ("joist create {d}/binary.cfg", 1, "", r"^joist: config: .*/binary\.cfg: is no UTF-8 text$", ""),
+    ("joist create {d}/huge.cfg", 1, "", r"^joist: config: .*/huge\.cfg: the file has 65537 bytes, at most 65536 are read$", ""),
+    ("joist create name=x", 1, "", r'^joist: config: command line: the key "kernel" is missing; add a line kernel = \.\.\.$', ""),
+    ("joist create kernel=/x", 1, "", r'^joist: config: command line: the key "name" is missing', ""),
+    (f"{C} hap=1", 1, "", r'^joist: config: command line:1:1: hap = "1": is for HVM guests, and only PV guests exist', ""),
+    (f"{C} type=hvm", 1, "", r'type = "hvm": only "pv" guests exist on this hypervisor$', ""),
+    (f"{C} builder=hvm", 1, "", r'builder = "hvm": only "generic"', ""),
+    (f"{C} \"disk=['phy:/dev/x,xvda,w']\"", 1, "", r"disk: not supported by this version; remove the key", ""),
+    (f"{C} name=Domain-0", 1, "", r"^joist: create: Domain-0: a domain of that name exists; choose another name", ""),
+    (f"{C} name=a/b", 1, "", r'name = "a/b": .*only letters, digits', ""),
+    (f"{C} memory=0", 1, "", r'memory = "0": not a number from 1 to 16777216$', ""),
+    (f"{C} memory=100000", 1, "", r"^joist: memory: web: not enough memory: needed 100\d\d\d MiB, free \d+ MiB; lower memory=", ""),
+    (f"{C} memory=3", 1, "", r"^joist: memory: web: kernel and ramdisk need \d+ MiB to start, memory is 3 MiB; raise memory=$", ""),
+    (f"{C} maxmem=1", 1, "", r'maxmem = "1": less than memory$', ""),
+    (f"{C} vcpus=0", 1, "", r'vcpus = "0": not a number from 1 to 128$', ""),
+    (f"{C} vcpus=4 maxvcpus=2", 1, "", r'maxvcpus = "2": less than vcpus$', ""),
+    (f"{C} cpus=77", 1, "", r"^joist: cpus: web: the CPUs it may use cannot be set: .*; cpus= must name at least one CPU", ""),
+    (f"{C} cpus=x", 1, "", r'cpus = "x": not a list of CPUs', ""),
+    (f"{C} cpu_weight=0", 1, "", r'cpu_weight = "0": not a number from 1 to 65535$', ""),
+    (f"{C} on_crash=explode", 1, "", r"not one of destroy, restart, rename-restart, preserve$", ""),
+    (f"{C} uuid=1", 1, "", r'uuid = "1": not of the form', ""),
+    (f"{C} nonsense", 1, "", r'^joist: config: command line: "nonsense" is no setting; write key=value$', ""),
+    (f"{C} kernel={{d}}/none", 1, "", r"^joist: kernel: .*/none: cannot be opened: No such file or directory; name a file", ""),
+    (f"{C} kernel={{d}}", 1, "", r"^joist: kernel: .*: is no regular file$", ""),
+    (f"{C} kernel={{d}}/empty", 1, "", r"^joist: kernel: .*/empty: is empty$", ""),
+    (f"{C} kernel={{d}}/text", 1, "", r"^joist: kernel: .*/text: neither a bzImage nor an ELF file; ", ""),
+    (f"{C} kernel={{d}}/notes-missing", 1, "", r"^joist: kernel: .*/notes-missing: no PV kernel: has no Xen notes", ""),
+    (f"{C} kernel={{d}}/pvh-only", 1, "", r"^joist: kernel: .*/pvh-only: no PV kernel: .*PV", ""),
+    (f"{C} kernel={{d}}/xen-2", 1, "", r"^joist: kernel: .*/xen-2: no PV kernel: ", ""),
+    (f"{C} kernel={{d}}/entry-outside", 1, "", r"^joist: kernel: .*/entry-outside: no PV kernel: .*entry", ""),
+    (f"{C} kernel={{d}}/truncated", 1, "", r"^joist: kernel: .*/truncated: truncated", ""),
+    (f"{C} kernel={{d}}/truncated.elf", 1, "", r"^joist: kernel: .*/truncated\.elf: ", ""),
+    (f"{C} kernel={{d}}/flipped", 1, "", r"^joist: kernel: .*/flipped: .*(corrupt|damaged)", ""),
+    (f"{C} kernel={{d}}/flipped.gz", 1, "", r"^joist: kernel: .*/flipped\.gz: .*(corrupt|damaged)", ""),
+    (f"{C} ramdisk={{d}}/none", 1, "", r"^joist: ramdisk: .*/none: cannot be opened: No such file or directory", ""),
+    (f"{C} ramdisk={{d}}/big-ramdisk memory=16", 1, "", r"^joist: memory: web: kernel and ramdisk need \d+ MiB to start", ""),
+    (f"{C} --json kernel={{d}}/text", 1, r'^\{"ok":false,"error":\{"code":"ENOEXEC","errno":8,"phase":"kernel",',
+     r"^joist: kernel: ", ""),
+    (f"{C} -e xx", 2, "", r"^joist: create: the escape character is written \^X$", ""),
+    (f"{C} -n", 0, r'(?m)^name = "web"\n(.|\n)*^uuid = "[0-9a-f-]{36}"$', "", ""),
+    (f"{C} --dry-run --json", 0, r'^\{"ok":true,"result":\{"name":"web",', "", ""),
+    ("joist create -n -f {d}/guest.cfg memory=17", 0, r'(?m)^memory = "17"$', "", ""),
+    (f"{C} -n nomigrate=1", 0, r'name = "web"', r"^joist: warning: command line:1:1: nomigrate: ignored", ""),
+    (f"{C} -n extra=1", 0, r'name = "web"', r"^joist: warning: command line:1:1: extra: ignored, because cmdline", ""),
+]
+
+# One guest's life, in this order; {id} is its id.
+LIFE = [
+    (f"{C} -p", 0, r"^web: domain \d+, paused$", "", "guest"),
+    ("joist list web", 0, HEAD + r"\nweb +\d+ +32 +\d+     --p---  +\d+\.\d$", "", ""),
+    (f"{C}", 1, "", r"^joist: create: web: a domain of that name exists", ""),
+    (f"{C} name=web2 uuid={{uuid}}", 1, "", r"uuid", ""),
+    ("joist unpause web", 0, "", "", "guest"),
+    ("joist list web", 0, r"web +\d+ +32 +\d+     r-----", "", ""),
+    ("joist pause --json web", 0, r'^\{"ok":true,"result":\{"name":"web","domid":\d+\}\}$', "", "guest"),
+    ("joist pause web", 0, "", "", ""),
+    ("joist unpause --json {id}", 0, r'"ok":true', "", "guest"),
+    ("joist domid web", 0, r"^{id}$", "", ""),
+    ("joist domname {id}", 0, r"^web$", "", ""),
+    ("joist vcpu-list web", 0, r"web +{id} +0 +\d+   ...", "", ""),
+    ("joist uptime web", 0, r"web +{id}  0:00:\d\d$", "", ""),
+    ("joist info web", 0, r"(?m)^managed +: yes\n(.|\n)*^config\.memory +: 32$", "", ""),
+    ("joist console --json web", 0, r'"log":"[^"]*/console-web\.log"', "", ""),
+    ("joist rename web Domain-0", 1, "", r"^joist: rename: Domain-0: a domain of that name exists", ""),
+    ("joist rename web ''", 1, "", r"a name has 1 to 63 bytes", ""),
+    ("joist rename web 7", 1, "", r"could be taken for a domain id", ""),
+    ("joist rename web other", 0, "", "", "guest"),
+    ("joist list web", 1, "", r"^joist: domain: web: there is no such domain", ""),
+    ("joist rename --json other web", 0, r'"name":"web"', "", "guest"),
+    ("joist shutdown web", 0, "", "", "guest"),
+    ("joist reboot --json web", 0, r'"domids":\[{id}\]', "", "guest"),
+    ("joist destroy web", 0, "", "", "guest"),
+    ("joist destroy web", 1, "", r"^joist: domain: web: there is no such domain", ""),
+    (f"{C} --json", 0, r'^\{"ok":true,"result":\{"name":"web","domid":\d+,"uuid":"[0-9a-f-]{36}"\}\}$', "", "guest"),
+    ("joist destroy --json web", 0, r'^\{"ok":true,', "", "guest"),
+    (f"{C} -q", 0, "", "", "guest"),
+    ("joist destroy web", 0, "", "", "guest"),
+]
