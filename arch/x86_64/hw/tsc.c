@@ -40,6 +40,9 @@
 #define PIT_COMMAND  0x43u
 #define PIT_GATE     0x61u
 
+/* Further away is armed again by timer_run(). */
+#define DEADLINE_MAX_NS (3600 * NS_PER_SEC)
+
 #define RTC_INDEX        0x70u
 #define RTC_DATA         0x71u
 #define RTC_EDGE_POLL_NS UINT64_C(5000000)
@@ -144,7 +147,16 @@ static struct moment sample(const struct reference *r)
 
 static uint64_t mul_div(uint64_t a, uint64_t b, uint64_t c)
 {
-    return (uint64_t)((unsigned __int128)a * b / c);
+    uint64_t low;
+    uint64_t high;
+
+    /* The compiler's own division of 128 bits is a library call. The callers' quotients fit. */
+    __asm__("mulq %3\n"
+            "divq %4"
+            : "=&a"(low), "=&d"(high)
+            : "0"(a), "r"(b), "r"(c)
+            : "cc");
+    return low;
 }
 
 static void set_scale(uint64_t hz)
@@ -365,6 +377,9 @@ void port_time_set_deadline(uint64_t ns)
         return;
     }
     uint64_t delta = ns - now;
+    if (delta > DEADLINE_MAX_NS) {
+        delta = DEADLINE_MAX_NS;
+    }
     if (deadline_mode) {
         /* A little late rather than early: an early interrupt would only arm the timer again. */
         lapic_timer_deadline(port_ticks() + mul_div(delta, tsc_hz, NS_PER_SEC) + 1);

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: MIT */
+/* The inline part of the port on x86_64: this cpu, interrupts, direct map, counter, small guest
+ * copies. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "abi/types.h"
+#include "hw/cpu_info.h"
+#include "mm/addr.h"
+
+struct vcpu;
+
+static inline unsigned int port_cpu_id(void)
+{
+    return cpu_info()->cpu;
+}
+
+static inline struct vcpu *port_current(void)
+{
+    return cpu_info()->current;
+}
+
+static inline void port_cpu_relax(void)
+{
+    __asm__ volatile("pause" ::: "memory");
+}
+
+static inline unsigned long port_irq_save(void)
+{
+    unsigned long flags;
+
+    __asm__ volatile("pushfq; popq %0; cli" : "=r"(flags)::"memory");
+    return flags;
+}
+
+static inline void port_irq_enable(void)
+{
+    __asm__ volatile("sti" ::: "memory");
+}
+
+static inline void port_irq_disable(void)
+{
+    __asm__ volatile("cli" ::: "memory");
+}
+
+static inline void port_irq_restore(unsigned long flags)
+{
+    if ((flags & 0x200) != 0) {
+        port_irq_enable();
+    }
+}
+
+static inline bool port_irq_enabled(void)
+{
+    unsigned long flags;
+
+    __asm__ volatile("pushfq; popq %0" : "=r"(flags)::"memory");
+    return (flags & 0x200) != 0;
+}
+
+static inline void *port_frame_va(mfn_t mfn)
+{
+    return (void *)(HV_DIRECT + (mfn.n << PAGE_SHIFT));
+}
+
+static inline mfn_t port_va_mfn(const void *va)
+{
+    return MFN(((uintptr_t)va - HV_DIRECT) >> PAGE_SHIFT);
+}
+
+static inline uint64_t port_ticks(void)
+{
+    uint32_t low;
+    uint32_t high;
+
+    __asm__ volatile("rdtsc" : "=a"(low), "=d"(high));
+    return (uint64_t)high << 32 | low;
+}
+
+/*
+ * Guest memory.  An instruction that may fault has an entry in the exception table: the address
+ * where to go on.  With SMAP, STAC and CLAC open and close the access; their places hold a
+ * no-operation of three bytes until cpu.c finds that the processor has it.
+ */
+#define X86_STAC                                                                           \
+    "661: .byte 0x0f, 0x1f, 0x00\n.pushsection .smap_patch, \"a\"\n.quad 661b, 0xcb010f\n" \
+    ".popsection\n"
+#define X86_CLAC                                                                           \
+    "662: .byte 0x0f, 0x1f, 0x00\n.pushsection .smap_patch, \"a\"\n.quad 662b, 0xca010f\n" \
+    ".popsection\n"
+#define X86_FIXUP(from, to) ".pushsection .ex_table, \"a\"\n.quad " from ", " to "\n.popsection\n"
+
+/* [va, va + n) is canonical and outside the hypervisor's hole. The two halves that guests may use
+ * are one range after a rotation. */
+static inline bool x86_guest_range(uint64_t va, size_t n)
+{
+    return va + UINT64_C(0x780000000000) <= UINT64_C(0xf80000000000) - n;
+}
+
+size_t x86_guest_read(void *dst, uint64_t src, size_t n);
+size_t x86_guest_write(uint64_t dst, const void *src, size_t n);
+
+/* One word; false on a fault. */
+static inline bool x86_read_word(uint64_t *to, uint64_t va)
+{
+    uint64_t val;
+
+    __asm__ goto("1: movq (%1), %0\n" X86_FIXUP("1b", "%l2")
+                 : "=r"(val)
+                 : "r"(va)
+                 : "memory"
+                 : fault);
+    *to = val;
+    return true;
+fault:
+    return false;
+}
+
+static inline bool x86_write_word(uint64_t va, uint64_t val)
+{
+    __asm__ goto("1: movq %0, (%1)\n" X86_FIXUP("1b", "%l2")
+                 :
+                 : "r"(val), "r"(va)
+                 : "memory"
+                 : fault);
+    return true;
+fault:
+    return false;
+}
+
+static inline void x86_access_begin(void)
+{
+    __asm__ volatile(X86_STAC ::: "memory");
+}
+
+static inline void x86_access_end(void)
+{
+    __asm__ volatile(X86_CLAC ::: "memory");
+}
+
+/* Copies of a constant number of words, up to this many, are straight code. */
+#define X86_COPY_WORDS 9u
+
+#define X86_WORD(i, copy) (n <= (i) || copy)
+#define X86_EACH_WORD(copy)                                                     \
+    X86_WORD(0, copy(0)) && X86_WORD(1, copy(1)) && X86_WORD(2, copy(2)) &&     \
+        X86_WORD(3, copy(3)) && X86_WORD(4, copy(4)) && X86_WORD(5, copy(5)) && \
+        X86_WORD(6, copy(6)) && X86_WORD(7, copy(7)) && X86_WORD(8, copy(8))
+#define X86_READ(i)  x86_read_word(&word[i], va + 8 * (i))
+#define X86_WRITE(i) x86_write_word(va + 8 * (i), word[i])
+
+static inline __attribute__((always_inline)) bool x86_read_words(uint64_t *word, uint64_t va,
+                                                                 size_t n)
+{
+    if (!x86_guest_range(va, 8 * n)) {
+        return false;
+    }
+    x86_access_begin();
+    bool ok = X86_EACH_WORD(X86_READ);
+    x86_access_end();
+    return ok;
+}
+
+static inline __attribute__((always_inline)) bool x86_write_words(uint64_t va, const uint64_t *word,
+                                                                  size_t n)
+{
+    if (!x86_guest_range(va, 8 * n)) {
+        return false;
+    }
+    x86_access_begin();
+    bool ok = X86_EACH_WORD(X86_WRITE);
+    x86_access_end();
+    return ok;
+}
+
+/* A copy that faults is done again by the slow function, which knows how far it comes. */
+__attribute__((warn_unused_result)) static inline __attribute__((always_inline)) size_t guest_read(
+    void *dst, gptr_t src, size_t n)
+{
+    if (__builtin_constant_p(n) && n % 8 == 0 && n <= 8 * X86_COPY_WORDS) {
+        uint64_t word[X86_COPY_WORDS];
+
+        if (__builtin_expect(x86_read_words(word, src.va, n / 8), 1)) {
+            __builtin_memcpy(dst, word, n);
+            return 0;
+        }
+    }
+    return x86_guest_read(dst, src.va, n);
+}
+
+__attribute__((warn_unused_result)) static inline __attribute__((always_inline)) size_t guest_write(
+    gptr_t dst, const void *src, size_t n)
+{
+    if (__builtin_constant_p(n) && n % 8 == 0 && n <= 8 * X86_COPY_WORDS) {
+        uint64_t word[X86_COPY_WORDS];
+
+        __builtin_memcpy(word, src, n);
+        if (__builtin_expect(x86_write_words(dst.va, word, n / 8), 1)) {
+            return 0;
+        }
+    }
+    return x86_guest_write(dst.va, src, n);
+}

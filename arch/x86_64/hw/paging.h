@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/* The hypervisor's own page tables. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "guest/pte.h"
+#include "mm/addr.h"
+
+/* Entries 256..271 of every top-level table. */
+extern const uint64_t *x86_hv_slots;
+/* Machine address of the root that has nothing but ours: idle cpus run on it. */
+uint64_t paging_root(void);
+
+/* The level-1 table of a cpu's area (512 entries), making it; before any guest runs. */
+uint64_t *paging_percpu_table(unsigned int cpu);
+/* Map in that table at an offset of the area. */
+void paging_percpu_map(unsigned int cpu, uint32_t offset, paddr_t pa, uint64_t flags);
+
+/* Machine address of something in the image. */
+paddr_t paging_image_pa(const void *va);
+/* From now on tables come from the heap. */
+void paging_use_heap(void);
+/* A zeroed frame for a page table, by its direct-map address. */
+uint64_t *paging_new_table(void);
+/* The same memory as firmware tables say: direct map if RAM, else a device mapping. */
+const void *paging_map_firmware(paddr_t pa, uint64_t size);

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Translation caches: a clock of full flushes, and requests to other cpus.
+ *
+ * The clock is advanced at the start of every full flush, and the cpu notes its reading once the
+ * flush is done.  A reference dropped at reading s may live on in the caches of every cpu whose
+ * noted reading is not above s.  Stamps are the low 32 bits; a stamp is taken for the latest
+ * reading that has these bits, so that an old one costs a flush at most.
+ *
+ * A request is a count that the asker raises and the other cpu answers by copying it after its
+ * flush: no lock, and a cpu that waits for an answer answers meanwhile, so that two may ask each
+ * other with interrupts off.
+ */
+#include "hw/tlb.h"
+
+#include <stdatomic.h>
+
+#include "base/cpumask.h"
+#include "hw/asm.h"
+#include "hw/cpu.h"
+#include "hw/cpu_info.h"
+#include "hw/smp.h"
+#include "hw/x86.h"
+#include "port/cpu.h"
+#include "port/irq.h"
+#include "port/mmu.h"
+
+/* Each cpu's on a cache line of its own. */
+struct tlb_cpu {
+    _Atomic uint64_t flushed; /* reading of the clock of its last full flush */
+    _Atomic uint64_t asked;
+    _Atomic uint64_t answered;
+} __attribute__((aligned(64)));
+
+static struct tlb_cpu cpus[CONFIG_MAX_CPUS];
+static _Atomic uint64_t flush_clock = 1;
+
+void tlb_flush_load(uint64_t root)
+{
+    unsigned long flags = port_irq_save();
+    uint64_t now = atomic_fetch_add(&flush_clock, 1) + 1;
+
+    /* Turning global pages off and on drops them all. */
+    uint64_t cr4 = read_cr4();
+    write_cr4(cr4 & ~(uint64_t)X86_CR4_PGE);
+    write_cr3(root);
+    write_cr4(cr4);
+    atomic_store_explicit(&cpus[port_cpu_id()].flushed, now, memory_order_release);
+    port_irq_restore(flags);
+}
+
+void port_tlb_flush_local(void)
+{
+    tlb_flush_load(read_cr3());
+}
+
+void tlb_serve(void)
+{
+    struct tlb_cpu *c = &cpus[port_cpu_id()];
+    uint64_t asked = atomic_load(&c->asked);
+
+    if (atomic_load_explicit(&c->answered, memory_order_relaxed) != asked) {
+        port_tlb_flush_local();
+        atomic_store(&c->answered, asked);
+    }
+}
+
+uint32_t port_tlb_stamp(void)
+{
+    return (uint32_t)atomic_load(&flush_clock);
+}
+
+/* A cpu of the mask that is not this one and has not flushed since `stamp`, from `cpu` on. */
+static unsigned int next_stale(const struct cpumask *mask, unsigned int cpu, uint64_t stamp)
+{
+    cpu = cpumask_next(mask, cpu);
+    while (cpu < CONFIG_MAX_CPUS &&
+           (cpu == port_cpu_id() || atomic_load(&cpus[cpu].flushed) > stamp)) {
+        cpu = cpumask_next(mask, cpu + 1);
+    }
+    return cpu;
+}
+
+static void flush_since(const struct cpumask *mask, uint64_t stamp)
+{
+    uint64_t ticket[CONFIG_MAX_CPUS];
+    struct cpumask sent;
+    unsigned int self = port_cpu_id();
+
+    cpumask_zero(&sent);
+    for (unsigned int cpu = next_stale(mask, 0, stamp); cpu < CONFIG_MAX_CPUS;
+         cpu = next_stale(mask, cpu + 1, stamp)) {
+        ticket[cpu] = atomic_fetch_add(&cpus[cpu].asked, 1) + 1;
+        cpumask_set(&sent, cpu);
+        smp_send(cpu, VEC_IPI_TLB);
+    }
+    if (cpumask_test(mask, self) && atomic_load(&cpus[self].flushed) <= stamp) {
+        port_tlb_flush_local();
+    }
+    cpumask_for_each(cpu, &sent)
+    {
+        while (atomic_load(&cpus[cpu].answered) < ticket[cpu]) {
+            tlb_serve();
+            port_cpu_relax();
+        }
+    }
+}
+
+void port_tlb_flush_before(const struct cpumask *mask, uint32_t stamp)
+{
+    uint64_t now = atomic_load(&flush_clock);
+
+    flush_since(mask, now - (uint32_t)((uint32_t)now - stamp));
+}
+
+void port_tlb_flush(const struct cpumask *mask)
+{
+    flush_since(mask, UINT64_MAX);
+}
+
+void port_tlb_flush_page_local(uint64_t va)
+{
+    invlpg(va);
+}
+
+void port_tlb_flush_page(const struct cpumask *mask, uint64_t va)
+{
+    unsigned int self = port_cpu_id();
+    struct cpumask others;
+
+    cpumask_copy(&others, mask);
+    cpumask_clear(&others, self);
+    if (cpumask_test(mask, self)) {
+        invlpg(va);
+    }
+    if (!cpumask_empty(&others)) {
+        flush_since(&others, UINT64_MAX);
+    }
+}
