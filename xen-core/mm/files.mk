@@ -1,3 +1,3 @@
 # SPDX-License-Identifier: MIT
 # Frames, heap, pools.
-core-y += $(addprefix xen-core/mm/, boot_alloc.o frame.o heap.o pool.o)
+core-y += $(addprefix xen-core/mm/, audit.o boot_alloc.o frame.o heap.o pool.o)

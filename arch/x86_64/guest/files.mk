@@ -4,4 +4,6 @@ guest-y += $(addprefix arch/x86_64/guest/, \
     physdev.o platform.o efi_call.o)
 guest-y += $(addprefix arch/x86_64/guest/, ctl_x86.o mem_x86.o)
 # Page tables and descriptors.
-guest-y += $(addprefix arch/x86_64/guest/, desc.o grant_map.o insn.o mmu_update.o mmuext.o pt_check.o pt_grant.o pt_walk.o pt_write.o)
+guest-y += $(addprefix arch/x86_64/guest/, grant_map.o)
+guest-y += $(addprefix arch/x86_64/guest/, \
+    desc.o insn.o mmu_update.o mmuext.o pt_audit.o pt_check.o pt_grant.o pt_walk.o pt_write.o)
