@@ -316,6 +316,12 @@ void vcpu_up(struct vcpu *v)
     fake.up++;
 }
 
+void vcpu_kick(struct vcpu *v)
+{
+    (void)v;
+    fake.kicked++;
+}
+
 int64_t port_vcpu_set_context(struct vcpu *v, const void *ctx)
 {
     (void)v;

@@ -52,6 +52,7 @@ struct fake {
     size_t key_count;
     uint32_t claim;
     unsigned int up;
+    unsigned int kicked;
     unsigned int params_changed;
     unsigned int resumed;
     unsigned int wallclock;

@@ -22,6 +22,7 @@ PORT_DOMCTL(gettscinfo)
 PORT_DOMCTL(set_cpu_policy)
 PORT_DOMCTL(get_cpu_policy)
 PORT_DOMCTL(hypercall_init)
+PORT_DOMCTL(sendtrigger)
 
 #define PORT_SYSCTL(name)                                             \
     int64_t port_sysctl_##name(struct vcpu *v, struct xen_sysctl *op) \

@@ -301,6 +301,22 @@ static void test_tsc_and_size(void **state)
     assert_int_equal(port_domctl_set_address_size(fake_caller(0), &fake.dom[1], &op), 0);
 }
 
+static void test_trigger(void **state)
+{
+    struct xen_domctl op = { 0 };
+
+    (void)state;
+    op.u.sendtrigger = (struct xen_domctl_sendtrigger){ XEN_DOMCTL_SENDTRIGGER_NMI, 0 };
+    assert_int_equal(port_domctl_sendtrigger(fake_caller(0), &fake.dom[1], &op), 0);
+    assert_true(fake.vcpu[1][0].arch.nmi_pending);
+    assert_int_equal(fake.kicked, 1);
+    op.u.sendtrigger.vcpu = 1;
+    assert_int_equal(port_domctl_sendtrigger(fake_caller(0), &fake.dom[1], &op), -EINVAL);
+    assert_int_equal(port_domctl_sendtrigger(fake_caller(0), &fake.dom[2], &op), -ESRCH);
+    op.u.sendtrigger = (struct xen_domctl_sendtrigger){ XEN_DOMCTL_SENDTRIGGER_POWER, 0 };
+    assert_int_equal(port_domctl_sendtrigger(fake_caller(0), &fake.dom[1], &op), -EINVAL);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -308,7 +324,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_machine_map),    TEST(test_domain_map),   TEST(test_topology),
         TEST(test_features),       TEST(test_featureset),   TEST(test_policy_round_trip),
-        TEST(test_policy_refused), TEST(test_tsc_and_size),
+        TEST(test_policy_refused), TEST(test_tsc_and_size), TEST(test_trigger),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

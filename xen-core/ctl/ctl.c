@@ -3,6 +3,7 @@
 
 #include "ctl/ctl.h"
 
+#include "base/nospec.h"
 #include "domain/domain.h"
 #include "domain/vcpu.h"
 #include "port/copy.h"
@@ -43,7 +44,7 @@ static const struct domctl_row domctl_rows[] = {
     [XEN_DOMCTL_settimeoffset] = { "settimeoffset", domctl_settimeoffset, 0 },
     [XEN_DOMCTL_getvcpuaffinity] = { "getvcpuaffinity", domctl_getvcpuaffinity, 0 },
     [XEN_DOMCTL_resumedomain] = { "resumedomain", domctl_resumedomain, CTL_OTHER },
-    [XEN_DOMCTL_sendtrigger] = { "sendtrigger", NULL, 0 },
+    [XEN_DOMCTL_sendtrigger] = { "sendtrigger", port_domctl_sendtrigger, 0 },
     [XEN_DOMCTL_subscribe] = { "subscribe", NULL, 0 },
     [XEN_DOMCTL_gethvmcontext] = { "gethvmcontext", NULL, 0 },
     [XEN_DOMCTL_sethvmcontext] = { "sethvmcontext", NULL, 0 },
@@ -167,10 +168,10 @@ int64_t hc_domctl(struct vcpu *v, struct hcall_args *a)
     if (op.interface_version != XEN_DOMCTL_INTERFACE_VERSION) {
         return -EACCES;
     }
-    if (op.cmd >= sizeof(domctl_rows) / sizeof(domctl_rows[0]) || !domctl_rows[op.cmd].name) {
+    row = &domctl_rows[index_nospec(op.cmd, sizeof(domctl_rows) / sizeof(domctl_rows[0]))];
+    if (op.cmd >= sizeof(domctl_rows) / sizeof(domctl_rows[0]) || !row->name) {
         return -ENOSYS;
     }
-    row = &domctl_rows[op.cmd];
     rc = row->fn ? domctl_run(v, row, &op) : -EOPNOTSUPP;
     if (row->fn && copies_out(row->flags, rc) && guest_write(at, &op, sizeof(op))) {
         return -EFAULT;
@@ -192,10 +193,10 @@ int64_t hc_sysctl(struct vcpu *v, struct hcall_args *a)
     if (op.interface_version != XEN_SYSCTL_INTERFACE_VERSION) {
         return -EACCES;
     }
-    if (op.cmd >= sizeof(sysctl_rows) / sizeof(sysctl_rows[0]) || !sysctl_rows[op.cmd].name) {
+    row = &sysctl_rows[index_nospec(op.cmd, sizeof(sysctl_rows) / sizeof(sysctl_rows[0]))];
+    if (op.cmd >= sizeof(sysctl_rows) / sizeof(sysctl_rows[0]) || !row->name) {
         return -ENOSYS;
     }
-    row = &sysctl_rows[op.cmd];
     rc = row->fn ? row->fn(v, &op) : -EOPNOTSUPP;
     if (row->fn && copies_out(row->flags, rc) && guest_write(at, &op, sizeof(op))) {
         return -EFAULT;

@@ -14,6 +14,7 @@
 
 #include "abi/memory.h"
 #include "abi/xen.h"
+#include "base/nospec.h"
 #include "domain/domain.h"
 #include "domain/priv.h"
 #include "domain/vcpu.h"
@@ -399,11 +400,8 @@ int64_t hc_memory_op(struct vcpu *v, struct hcall_args *a)
     uint32_t op = (uint32_t)a->arg[0] & CMD_MASK;
     const struct mem_row *row;
 
-    if (op >= sizeof(mem_rows) / sizeof(mem_rows[0])) {
-        return -ENOSYS;
-    }
-    row = &mem_rows[op];
-    if (!row->name) {
+    row = &mem_rows[index_nospec(op, sizeof(mem_rows) / sizeof(mem_rows[0]))];
+    if (op >= sizeof(mem_rows) / sizeof(mem_rows[0]) || !row->name) {
         return -ENOSYS;
     }
     return row->fn ? row->fn(v, gptr(a->arg[1]), a) : -EOPNOTSUPP;

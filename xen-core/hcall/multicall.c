@@ -13,6 +13,7 @@
 
 #include "abi/hcall_nr.h"
 #include "abi/xen.h"
+#include "base/nospec.h"
 #include "port/copy.h"
 #include "port/cpu.h"
 
@@ -31,7 +32,7 @@ static int64_t run_entry(struct vcpu *v, struct multicall_entry *e)
     if (e->op >= HCALL_COUNT || e->op == __HYPERVISOR_multicall) {
         return e->op == __HYPERVISOR_multicall ? -EINVAL : -ENOSYS;
     }
-    row = &hcall_table[e->op];
+    row = &hcall_table[index_nospec(e->op, HCALL_COUNT)];
     if (!row->fn || (row->flags & HC_NORESULT)) {
         return -ENOSYS;
     }

@@ -52,6 +52,7 @@ int64_t port_domctl_settscinfo(struct vcpu *v, struct domain *d, struct xen_domc
 int64_t port_domctl_gettscinfo(struct vcpu *v, struct domain *d, struct xen_domctl *op);
 int64_t port_domctl_set_cpu_policy(struct vcpu *v, struct domain *d, struct xen_domctl *op);
 int64_t port_domctl_get_cpu_policy(struct vcpu *v, struct domain *d, struct xen_domctl *op);
+int64_t port_domctl_sendtrigger(struct vcpu *v, struct domain *d, struct xen_domctl *op);
 int64_t port_domctl_hypercall_init(struct vcpu *v, struct domain *d, struct xen_domctl *op);
 
 /* sysctl */

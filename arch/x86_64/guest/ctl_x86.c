@@ -227,6 +227,24 @@ int64_t port_domctl_get_cpu_policy(struct vcpu *v, struct domain *d, struct xen_
     return policy_out(cpuid_domain(d), p->leaves, &p->nr_leaves);
 }
 
+/* An NMI is all that a paravirtualized vcpu can be sent. 0, -EINVAL, -ESRCH (not made yet). */
+int64_t port_domctl_sendtrigger(struct vcpu *v, struct domain *d, struct xen_domctl *op)
+{
+    const struct xen_domctl_sendtrigger *s = &op->u.sendtrigger;
+    struct vcpu *t = vcpu_get(d, s->vcpu);
+
+    (void)v;
+    if (s->vcpu >= d->max_vcpus || s->trigger != XEN_DOMCTL_SENDTRIGGER_NMI) {
+        return -EINVAL;
+    }
+    if (!t) {
+        return -ESRCH;
+    }
+    __atomic_store_n(&t->arch.nmi_pending, true, __ATOMIC_RELEASE);
+    vcpu_kick(t);
+    return 0;
+}
+
 /* Fills a page of d's with the call stubs. -EINVAL: not a page that d could write itself. */
 int64_t port_domctl_hypercall_init(struct vcpu *v, struct domain *d, struct xen_domctl *op)
 {
