@@ -163,12 +163,14 @@ def run_refusals(loader, elf, work):
         for file, data in files.items():
             write(esp, file, data)
         script += [f"echo CASE {name}", f"{program} {args}", "echo RC %lasterror%"]
-    script += ["echo CASE END"]
+    write(esp, "args.cfg", config("[global]", "default=x", "[y]", "kernel=good.k", "options=console=com1"))
+    script += ["echo CASE END", "joist.efi -cfg=args.cfg y -- loglvl=all x"]
     write(esp, "startup.nsh", "\r\n".join(script).encode() + b"\r\n")
     good = True
     with harness.Machine("loader-refusals", esp=esp, mem=256, smp=1) as m:
         try:
             m.expect(r"CASE END", 150)
+            m.expect(r"STUB options 'console=com1  ?loglvl=all x'", 20)
         except (harness.Timeout, harness.Ended) as e:
             good = verdict("shell", str(e).split("\n", maxsplit=1)[0])
         text = harness.ANSI.sub("", m.all)
