@@ -17,3 +17,8 @@ store-test-objs := tests/unit/store_kit.o $(stored-core-y) $(libjoist-y)
 store-tests := test_store_ops test_store_txn test_store_watch test_store_ring test_store_restart
 tool-unit-y += $(store-tests)
 $(foreach t,$(store-tests),$(eval unit-$(t)-objs := $(store-test-objs)))
+
+fuzz-y += fuzz_store_wire
+fuzz-fuzz_store_wire-objs := $(store-test-objs)
+fuzz-fuzz_store_wire-lib := $(O)/libtools-host.a
+fuzz-fuzz_store_wire-ldlibs := -lcmocka
