@@ -8,6 +8,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "common/log.h"
 #include "tests/fuzz/drive.h"
 #include "tests/unit/store_kit.h"
 
@@ -151,6 +152,7 @@ int fuzz_one(const uint8_t *data, size_t size)
     struct kit k;
     size_t at = 0;
 
+    log_verbose(-2); /* errors only, and few of these */
     kit_begin(&k, 1);
     for (int steps = 0; at < size && steps < 64; steps++) {
         at += step(&k, data + at, size - at);

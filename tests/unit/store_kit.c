@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "abi/domctl.h"
@@ -16,7 +17,7 @@
 
 #define REMOTE_PORT 7u
 
-struct fake fake;
+struct fake_machine *fake_memory;
 
 /* ---- the seam --------------------------------------------------------------------------- */
 
@@ -68,6 +69,8 @@ void port_call_buf_free(struct port_call *p, void *buf)
 int port_evtchn_open(struct port_evtchn **out)
 {
     the_fd = eventfd(0, EFD_NONBLOCK);
+    memset(fake.port_domid, 0xff, sizeof(fake.port_domid));
+    memset(fake.port_pending, 0, sizeof(fake.port_pending));
     *out = (struct port_evtchn *)(void *)&the_fd;
     return 0;
 }
@@ -77,8 +80,6 @@ void port_evtchn_close(struct port_evtchn *p)
 {
     (void)p;
     close(the_fd);
-    memset(fake.port_domid, 0xff, sizeof(fake.port_domid));
-    memset(fake.port_pending, 0, sizeof(fake.port_pending));
 }
 
 int port_evtchn_fd(struct port_evtchn *p)
@@ -289,18 +290,27 @@ void kit_restart(struct kit *k)
     kit_start(k);
 }
 
-void kit_begin(struct kit *k, int guests)
+void kit_prepare(struct kit *k)
 {
-    char text[32];
-
+    if (!fake_memory) {
+        fake_memory = mmap(NULL, sizeof(*fake_memory), PROT_READ | PROT_WRITE,
+                           MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        assert_true(fake_memory != MAP_FAILED);
+    }
     memset(&fake, 0, sizeof(fake));
-    memset(fake.port_domid, 0xff, sizeof(fake.port_domid));
     *k = (struct kit){ .next_id = 100 };
     (void)snprintf(k->journal, sizeof(k->journal), "/tmp/store-test-%d", (int)getpid());
     (void)unlink(k->journal);
     for (int i = 0; i < FAKE_DOMAINS; i++) {
         fake.is_there[i] = true;
     }
+}
+
+void kit_begin(struct kit *k, int guests)
+{
+    char text[32];
+
+    kit_prepare(k);
     kit_start(k);
     for (int i = 1; i <= guests; i++) {
         (void)snprintf(text, sizeof(text), "%d|77|%u|", i, REMOTE_PORT);
@@ -356,24 +366,28 @@ void kit_dom_exc(struct kit *k)
 size_t ring_feed(uint16_t domid, const void *data, size_t len)
 {
     struct xenstore_domain_interface *ring = &fake.page[domid].ring;
+    uint32_t prod = ring->req_prod;
+    uint32_t cons = __atomic_load_n(&ring->req_cons, __ATOMIC_ACQUIRE);
     size_t n = 0;
 
-    while (n < len && ring->req_prod - ring->req_cons < XENSTORE_RING_SIZE) {
-        ring->req[MASK_XENSTORE_IDX(ring->req_prod)] = ((const char *)data)[n++];
-        ring->req_prod++;
+    while (n < len && prod - cons < XENSTORE_RING_SIZE) {
+        ring->req[MASK_XENSTORE_IDX(prod++)] = ((const char *)data)[n++];
     }
+    __atomic_store_n(&ring->req_prod, prod, __ATOMIC_RELEASE);
     return n;
 }
 
 static void drink(struct kit *k, uint16_t domid)
 {
     struct xenstore_domain_interface *ring = &fake.page[domid].ring;
+    uint32_t cons = ring->rsp_cons;
+    uint32_t prod = __atomic_load_n(&ring->rsp_prod, __ATOMIC_ACQUIRE);
 
-    assert_true(ring->rsp_prod - ring->rsp_cons <= XENSTORE_RING_SIZE);
-    while (ring->rsp_cons != ring->rsp_prod) {
-        buf_add(&k->in[domid], &ring->rsp[MASK_XENSTORE_IDX(ring->rsp_cons)], 1);
-        ring->rsp_cons++;
+    assert_true(prod - cons <= XENSTORE_RING_SIZE);
+    while (cons != prod) {
+        buf_add(&k->in[domid], &ring->rsp[MASK_XENSTORE_IDX(cons++)], 1);
     }
+    __atomic_store_n(&ring->rsp_cons, cons, __ATOMIC_RELEASE);
 }
 
 /* Takes one whole message out of what was read. */

@@ -21,7 +21,7 @@
 #define FAKE_DOMAINS 8
 
 /* The machine below the seam. */
-struct fake {
+struct fake_machine {
     bool is_there[FAKE_DOMAINS];
     bool is_dying[FAKE_DOMAINS];
     bool is_shutdown[FAKE_DOMAINS];
@@ -35,7 +35,9 @@ struct fake {
     unsigned int kicks[FAKE_DOMAINS]; /* by the daemon */
 };
 
-extern struct fake fake;
+/* Shared memory: a daemon in another process may be killed for good. */
+extern struct fake_machine *fake_memory;
+#define fake (*fake_memory)
 
 struct answer {
     struct xsd_sockmsg head;
@@ -54,6 +56,8 @@ struct kit {
 /* A fresh store with the control domain's ring and guests 1 to guests introduced. */
 void kit_begin(struct kit *k, int guests);
 void kit_end(struct kit *k);
+/* The same with no daemon: the caller starts one. */
+void kit_prepare(struct kit *k);
 /* Turns of the loop until nothing is left to do. */
 void kit_settle(struct kit *k);
 /* As kill -9 and a new start; what the journal has is all that is left. */
