@@ -7,3 +7,6 @@ tools-y += joist-consoled
 tool-joist-consoled-y := dom0-tools/consoled/main.o dom0-tools/libjoist/store.o $(consoled-core-y) $(libjoist-y) \
     $(libjoist-port-y)
 tool-joist-consoled-ldlibs := $(libjoist-ldlibs)
+
+tool-unit-y += test_console
+unit-test_console-objs := $(consoled-core-y) dom0-tools/libjoist/store.o $(store-test-objs)
