@@ -326,13 +326,13 @@ setup:
 	$(Q)sh scripts/setup
 
 check:
-	$(Q)$(PYTHON) scripts/tally.py $(O) lint unit
+	$(Q)$(PYTHON) scripts/tally.py $(O) lint unit check-cli
 
 test: setup
-	$(Q)$(PYTHON) scripts/tally.py $(O) lint unit fuzz-smoke all-configs check-qemu check-system
+	$(Q)$(PYTHON) scripts/tally.py $(O) lint unit check-cli fuzz-smoke all-configs check-qemu check-system
 
 test-long: setup
-	$(Q)LONG=1 FUZZ_SECONDS=60 $(PYTHON) scripts/tally.py $(O) lint unit fuzz-smoke all-configs check-qemu check-system
+	$(Q)LONG=1 FUZZ_SECONDS=60 $(PYTHON) scripts/tally.py $(O) lint unit check-cli fuzz-smoke all-configs check-qemu check-system
 
 bench: all
 	$(Q)$(PYTHON) tests/bench/bench.py --efi $(O)/joist.efi

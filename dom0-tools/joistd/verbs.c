@@ -158,17 +158,11 @@ static int64_t uptime_of(const struct call *c, const struct xen_domctl_getdomain
     char uuid[37];
     char *value = NULL;
     double up = -1;
-    FILE *file;
+    struct timespec ts;
 
     if (info->domain == 0) {
-        file = fopen("/proc/uptime", "re");
-        if (file == NULL || fscanf(file, "%lf", &up) != 1) {
-            up = -1;
-        }
-        if (file != NULL) {
-            fclose(file);
-        }
-        return (int64_t)up;
+        clock_gettime(CLOCK_BOOTTIME, &ts);
+        return ts.tv_sec;
     }
     if (g != NULL && g->settings != NULL) {
         return (int64_t)time(NULL) - g->start_time;
