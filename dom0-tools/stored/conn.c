@@ -356,9 +356,7 @@ void conns_settle(struct server *s)
     if (journal_is_long(&s->journal)) {
         buf_clear(&s->journal.pending);
         restore_record_all(s);
-        if (journal_commit_anew(&s->journal) < 0) {
-            s->journal.is_failed = true;
-        }
+        (void)journal_commit_anew(&s->journal);
     } else {
         (void)journal_commit(&s->journal);
     }

@@ -15,7 +15,7 @@ tool-joist-stored-ldlibs := $(libjoist-ldlibs)
 # The daemon's tests: everything but main(), on a seam that is plain memory.
 store-test-objs := tests/unit/store_kit.o $(stored-core-y) $(libjoist-y)
 store-tests := test_store_ops test_store_txn test_store_watch test_store_ring test_store_restart \
-    test_store_kill
+    test_store_kill test_store_rights
 tool-unit-y += $(store-tests)
 $(foreach t,$(store-tests),$(eval unit-$(t)-objs := $(store-test-objs)))
 

@@ -15,6 +15,7 @@
 
 #define JOURNAL_MAGIC    0x4c4e524a54534f4aull /* "JOSTJRNL" as bytes */
 #define JOURNAL_MIN_SIZE (1u << 20)
+#define RETRY_TURNS      1000u
 #define JOURNAL_SLACK    (4u << 20) /* growth before a rewrite is worth while */
 
 struct file_header {
@@ -275,6 +276,7 @@ int journal_commit(struct journal *j)
         if (rc < 0) {
             /* A gap would make the rest a lie: nothing is added until a rewrite succeeds. */
             j->is_failed = true;
+            j->patience = RETRY_TURNS;
             log_error("journal %s: %s: a restart would lose what changes from now on", j->path,
                       strerror(-rc));
         }
@@ -283,9 +285,15 @@ int journal_commit(struct journal *j)
     return rc;
 }
 
-bool journal_is_long(const struct journal *j)
+bool journal_is_long(struct journal *j)
 {
-    return j->fd >= 0 && (j->is_failed || j->used > 2 * j->rewritten + JOURNAL_SLACK);
+    if (j->fd < 0) {
+        return false;
+    }
+    if (j->is_failed) {
+        return j->patience-- == 0;
+    }
+    return j->used > 2 * j->rewritten + JOURNAL_SLACK;
 }
 
 int journal_commit_anew(struct journal *j)
@@ -308,10 +316,19 @@ int journal_commit_anew(struct journal *j)
         rc = -errno;
     }
     if (rc < 0) {
-        log_error("cannot rewrite journal %s: %s", j->path, strerror(-rc));
+        if (!j->is_failed) {
+            log_error(
+                "cannot rewrite journal %s: %s: a restart would lose what changes from now on",
+                j->path, strerror(-rc));
+        }
+        j->is_failed = true;
+        j->patience = RETRY_TURNS;
         unmap(&fresh);
         buf_clear(&j->pending);
         return rc;
+    }
+    if (j->is_failed) {
+        log_error("journal %s: is whole again", j->path);
     }
     unmap(j);
     fresh.rewritten = fresh.used;

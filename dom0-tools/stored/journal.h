@@ -44,7 +44,8 @@ struct journal {
     size_t record_start; /* of the open record in pending */
     size_t cursor;       /* of journal_next() */
     size_t unit_end;
-    bool is_failed; /* a write failed: the daemon runs on unprotected and tries again */
+    bool is_failed;        /* a write failed: the daemon runs on unprotected and tries again */
+    unsigned int patience; /* turns until it does */
 };
 
 struct record {
@@ -71,9 +72,9 @@ void journal_end(struct journal *j);
 /* Makes the records since the last commit durable, as one unit. 0 or -errno (then logged). */
 int journal_commit(struct journal *j);
 /* True when the file has grown so much that writing the state anew is cheaper. */
-bool journal_is_long(const struct journal *j);
+bool journal_is_long(struct journal *j);
 /* The records that follow describe the whole state; the commit puts them into a new file, which
-   replaces the old one in one step. */
+   replaces the old one in one step. On failure the old one is not added to any more. */
 int journal_commit_anew(struct journal *j);
 
 uint8_t record_u8(struct record *r);

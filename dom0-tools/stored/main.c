@@ -110,8 +110,12 @@ static int make_default_dirs(const struct options *o)
 /* --check: the state in the journal, in one line. */
 static int check(const struct options *o)
 {
+    if (!o->journal || access(o->journal, F_OK) < 0) {
+        (void)printf("no journal%s%s: the store would start empty\n", o->journal ? " " : "",
+                     o->journal ? o->journal : "");
+        return 0;
+    }
     struct server *s = xalloc(sizeof(*s));
-
     server_init(s);
     int rc = server_load(s, o->journal);
     if (rc == 0) {
@@ -119,8 +123,8 @@ static int check(const struct options *o)
         for (size_t i = 0; i < s->live.acct.count; i++) {
             nodes += s->live.acct.list[i].nodes;
         }
-        (void)printf("journal %s: %zu bytes, %lld nodes\n", o->journal ? o->journal : "(none)",
-                     s->journal.used, (long long)nodes);
+        (void)printf("journal %s: %zu bytes, %lld nodes\n", o->journal, s->journal.used,
+                     (long long)nodes);
     }
     s->journal.fd = -1; /* the file is another's: nothing is written */
     free(s);

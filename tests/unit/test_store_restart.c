@@ -3,9 +3,11 @@
 
 #include "tests/unit/store_kit.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "stored/conn.h"
@@ -266,6 +268,39 @@ static void test_foreign_and_damaged(void **state)
     kit_end(&k);
 }
 
+/* The journal cannot grow: clients are served all the same, and when there is room again the state
+   is safe again. */
+static void test_no_room(void **state)
+{
+    struct rlimit saved;
+    struct rlimit small;
+    char payload[2000];
+    struct kit k;
+
+    (void)state;
+    kit_begin(&k, 0);
+    (void)signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &saved), 0);
+    small = saved;
+    small.rlim_cur = 1u << 20;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    memset(payload, 'z', sizeof(payload));
+    for (int i = 0; i < 800; i++) {
+        struct xsd_sockmsg head = { .type = XS_WRITE, .len = sizeof(payload) };
+        (void)snprintf(payload, sizeof(payload), "/r%d", i);
+        OK(ask_bytes(&k, 0, &head, payload));
+    }
+    assert_true(k.server->journal.is_failed);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &saved), 0);
+    for (int i = 0; i < 1100 && k.server->journal.is_failed; i++) {
+        IS(ask(&k, 0, XS_READ, 0, "/tool|"), "");
+    }
+    assert_false(k.server->journal.is_failed);
+    kit_restart(&k);
+    assert_int_equal(ask(&k, 0, XS_READ, 0, "/r799|")->head.len, 2000 - 6);
+    kit_end(&k);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -277,6 +312,7 @@ int main(void)
         cmocka_unit_test(test_rewrite),
         cmocka_unit_test(test_death_meanwhile),
         cmocka_unit_test(test_foreign_and_damaged),
+        cmocka_unit_test(test_no_room),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
