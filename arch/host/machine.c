@@ -66,13 +66,16 @@ void host_init(const struct host_config *c)
     } else {
         heap_add(MFN(0), MFN(c->frames));
     }
-    sched_init();
     domain_init();
     for (unsigned int i = 0; i < c->cpus; i++) {
         host_cpu_enter(i);
         timer_cpu_init(i);
         host_this_cpu->current = dom_idle->vcpu[i];
-        sched_cpu_init(i);
+        if (i == 0) {
+            sched_init();
+        } else {
+            sched_cpu_init(i);
+        }
     }
     host_cpu_enter(0);
 }

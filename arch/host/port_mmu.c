@@ -186,7 +186,10 @@ bool host_access(struct vcpu *v, uint64_t va, bool write, uint64_t *val)
             *s = fresh;
         }
     }
-    if (hit || ok) {
+    if ((hit || ok) && frame_of(s->mfn) == NULL) {
+        ok = true; /* a device: reads as zero */
+        *val = 0;
+    } else if (hit || ok) {
         uint64_t *p = (uint64_t *)port_frame_va(s->mfn) + (va & ~PAGE_MASK) / 8;
         ok = true;
         if (write) {

@@ -3,3 +3,5 @@
 fuzz-y += fuzz_bzimage
 fuzz-y += fuzz_elf
 fuzz-y += fuzz_kv
+fuzz-y += fuzz_mmu
+fuzz-fuzz_mmu-objs := tests/unit/mm_kit.o
