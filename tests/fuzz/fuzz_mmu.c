@@ -81,6 +81,7 @@ static void pool_fill(struct actor *a)
 static void actor_make(unsigned int i)
 {
     host_inject_yields(0, 1);
+    host_cpu_enter(i * VCPUS);
     kit_guest(&actors[i].g, i == 0, VCPUS);
     pool_fill(&actors[i]);
     memset(pending[i], 0, sizeof pending[i]);
@@ -328,12 +329,35 @@ static void step_grant(struct input *in, unsigned int who)
     pt_entry_put(actors[who].g.d, old);
 }
 
+static void unload(unsigned int who)
+{
+    for (unsigned int i = 0; i < VCPUS; i++) {
+        host_cpu_enter(who * VCPUS + i);
+        host_load(NULL);
+    }
+    host_cpu_enter(0);
+}
+
 static void kill_and_make(unsigned int who)
 {
-    host_load(NULL);
+    unload(who);
     memset(pending[who], 0, sizeof pending[who]);
     host_domain_end(actors[who].g.d);
     actor_make(who);
+}
+
+/* The loaded vcpu touches what it can of its first pages, and so remembers the translations. */
+static void touch_all(uint8_t b)
+{
+    for (unsigned int i = 0; i < 16; i++) {
+        uint64_t val = 0;
+        if (!host_access(port_current(), KIT_VA + i * PAGE_SIZE + 4088, false, &val)) {
+            continue;
+        }
+        if ((b & 8) != 0) {
+            (void)host_access(port_current(), KIT_VA + i * PAGE_SIZE + 4088, true, &val);
+        }
+    }
 }
 
 static void step(struct input *in)
@@ -344,14 +368,10 @@ static void step(struct input *in)
     struct pending *p = &pending[who][vcpu];
     uint8_t kind = byte(in);
 
-    host_cpu_enter((b >> 2) & 1);
+    /* Every vcpu has a cpu of its own, so that translations stay where they are until somebody
+     * flushes them. */
+    host_cpu_enter(who * VCPUS + vcpu);
     if (port_current() != actors[who].g.d->vcpu[vcpu]) {
-        /* A vcpu is loaded on one cpu at a time. */
-        host_cpu_enter(0);
-        host_load(NULL);
-        host_cpu_enter(1);
-        host_load(NULL);
-        host_cpu_enter((b >> 2) & 1);
         host_load(actors[who].g.d->vcpu[vcpu]);
     }
     if (port_current()->arch.root_kernel == NULL) {
@@ -360,6 +380,7 @@ static void step(struct input *in)
             return;
         }
     }
+    touch_all(b);
     if (p->fn != NULL && (b & 0xc0) != 0xc0) {
         run(who, p); /* the rest of the time the request is forgotten, as a guest may do */
         return;
@@ -432,7 +453,7 @@ int fuzz_one(const uint8_t *data, size_t size)
     struct input in = { data, size };
 
     if (!is_ready) {
-        kit_machine(1024, 2);
+        kit_machine(1024, 4);
         is_ready = true;
     }
     actor_make(0);
@@ -442,11 +463,8 @@ int fuzz_one(const uint8_t *data, size_t size)
         step(&in);
         kit_audit();
     }
-    for (unsigned int i = 0; i < 2; i++) {
-        host_cpu_enter(i);
-        host_load(NULL);
-    }
-    host_cpu_enter(0);
+    unload(0);
+    unload(1);
     /* Both at once: what one holds of the other must not keep it alive. */
     host_domain_end(actors[1].g.d);
     host_domain_end(actors[0].g.d);
