@@ -11,6 +11,7 @@
 #include "domain/domain.h"
 #include "drivers/acpi.h"
 #include "drivers/uart.h"
+#include "guest/cpuid.h"
 #include "hw/cpu.h"
 #include "hw/cpu_info.h"
 #include "hw/efi_rt.h"
@@ -129,6 +130,7 @@ void port_cpu_init(const struct boot_info *bi)
     seg_early();
     cpu_setup();
     xstate_detect();
+    cpuid_init();
 }
 
 static void uart_input(void *data)
