@@ -29,8 +29,8 @@ static void check_start_info(void)
              0);
     check_eq((si->flags & SIF_INITDOMAIN) != 0, (si->flags & SIF_PRIVILEGED) != 0);
     if (is_dom0) {
-        check(si->console.dom0.info_off >= 1024);
-        check(si->console.dom0.info_size != 0);
+        /* a machine without a display has no description of one */
+        check(si->console.dom0.info_size == 0 || si->console.dom0.info_off >= 1024);
     } else {
         check(si->console.domU.mfn != 0);
         check(si->store_mfn != 0);
