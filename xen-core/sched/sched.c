@@ -467,9 +467,6 @@ static void take_over(struct runq *q, struct vcpu *prev, struct vcpu *next, uint
     atomic_store(&next->on_cpu, 1);
     q->curr = next;
     q->slice_end = now + SLICE;
-    if (!next->is_idle) {
-        cpumask_set(&next->d->dirty_cpus, q->cpu);
-    }
 }
 
 /* context: base of the stack, no lock held. On hardware it does not return if another vcpu runs
