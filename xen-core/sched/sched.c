@@ -656,11 +656,9 @@ void sched_init(void)
     for (unsigned int cpu = 0; cpu < CONFIG_MAX_CPUS; cpu++) {
         runq_init(&runqs[cpu], cpu);
     }
-    sched_cpu_init(port_cpu_id());
 }
 
-/* The cpu runs its idle vcpu from now on; called by itself, interrupts off (boot cpu: sched_init).
- */
+/* The cpu runs its idle vcpu from now on; called by itself, interrupts off. */
 void sched_cpu_init(unsigned int cpu)
 {
     struct runq *q = &runqs[cpu];

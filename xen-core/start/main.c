@@ -86,6 +86,7 @@ void start(const struct boot_info *bi)
     port_time_init(&boot);
     timer_cpu_init(0);
     sched_init();
+    sched_cpu_init(0);
     port_cpu_start_others();
     port_late_init(&boot);
     report_memory();
