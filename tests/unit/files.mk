@@ -28,11 +28,7 @@ unit-test_misc_op-objs := xen-core/hcall/misc_op.o $(fake-core)
 unit-test_multicall-objs := xen-core/hcall/multicall.o $(fake-core)
 unit-test_ctl_x86-objs := $(addprefix arch/x86_64/guest/, ctl_x86.o mem_x86.o cpuid.o) tests/unit/fake_core.o
 
-# The core's rooms on the machine of core_kit.c: real locks, timers, frames, heap and pools.
-core-kit := tests/unit/core_kit.o $(addprefix xen-core/, base/lock.o base/timer.o mm/frame.o mm/heap.o mm/pool.o \
-    domain/domain.o domain/death.o domain/priv.o domain/vcpu.o domain/vcpu_op.o sched/sched.o sched/runq.o \
-    sched/sched_op.o sched/systime.o evtchn/evtchn.o evtchn/evtchn_op.o gnttab/gnttab.o gnttab/gnttab_op.o \
-    gnttab/gnttab_copy.o gnttab/maptrack.o irq/irq.o irq/pirq.o irq/rights.o hcall/hcall.o)
+# Domains, scheduling, events, grants, interrupts on the host machine.
 core-kit-tests := test_evtchn
-tool-unit-y += $(core-kit-tests)
-$(foreach t,$(core-kit-tests),$(eval unit-$(t)-objs := $(core-kit)))
+unit-y += $(core-kit-tests)
+$(foreach t,$(core-kit-tests),$(eval unit-$(t)-objs := tests/unit/core_kit.o))

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Event channels: every binding, every refusal, delivery, masks, polling, closing from either side. */
+/* Event channels: every binding, every refusal, delivery, masks, polling, closing from either side.
+ */
 #include "core_kit.h"
-
-#include <string.h>
 
 #include "abi/event.h"
 #include "abi/sched.h"
+#include "arch/host/machine.h"
 #include "evtchn/evtchn.h"
 #include "port/cpu.h"
 #include "port/time.h"
@@ -15,7 +15,7 @@ static struct vcpu *v0, *v1;
 
 static int setup(void **state)
 {
-    kit_setup(state);
+    (void)state;
     d0 = kit_domain(0, 2);
     d1 = kit_domain(1, 2);
     v0 = d0->vcpu[0];
@@ -25,8 +25,9 @@ static int setup(void **state)
 
 static int64_t op(struct vcpu *v, unsigned int cmd, void *arg, size_t size)
 {
-    int64_t rc = kit_call(v, hc_event_channel_op, cmd, kit_guest(0, arg, size), 0);
-    memcpy(arg, kit.guest, size);
+    int64_t rc = kit_call(v, hc_event_channel_op, cmd, arg, 0);
+
+    (void)size;
     evtchn_audit(v->d);
     return rc;
 }
@@ -170,8 +171,10 @@ static void test_refusals(void **state)
     for (unsigned int cmd = EVTCHNOP_init_control; cmd < 20; cmd++) {
         assert_int_equal(op(v1, cmd, &s, sizeof(s)), -ENOSYS);
     }
-    assert_int_equal(kit_call(v1, hc_event_channel_op, EVTCHNOP_send, 8, 0), -EFAULT);
-    assert_int_equal(kit_call(v1, hc_event_channel_op, EVTCHNOP_close, 8, 0), -EFAULT);
+    assert_int_equal(kit_call(v1, hc_event_channel_op, EVTCHNOP_send, (void *)KIT_BAD_VA, 0),
+                     -EFAULT);
+    assert_int_equal(kit_call(v1, hc_event_channel_op, EVTCHNOP_close, (void *)KIT_BAD_VA, 0),
+                     -EFAULT);
 }
 
 static void test_virq(void **state)
@@ -230,21 +233,21 @@ static void test_masks(void **state)
     /* The last word. */
     struct evtchn_bind_ipi b = { 0 };
     while (b.port < 4095) {
-        assert_int_equal(kit_call(v1, hc_event_channel_op, EVTCHNOP_bind_ipi, kit_guest(0, &b, sizeof(b)), 0), 0);
-        memcpy(&b, kit.guest, sizeof(b));
+        assert_int_equal(kit_call(v1, hc_event_channel_op, EVTCHNOP_bind_ipi, &b, 0), 0);
     }
     clear(d1, v1, p);
     assert_int_equal(send(v1, 4095), 0);
     assert_int_equal(v1->info->evtchn_pending_sel, UINT64_C(1) << 63);
 }
 
-/* Port numbers are used up, then every other call still answers; the lowest free one is given next. */
+/* Port numbers are used up, then every other call still answers; the lowest free one is given next.
+ */
 static void test_exhaustion(void **state)
 {
     (void)state;
     struct evtchn_alloc_unbound a = { .dom = DOMID_SELF, .remote_dom = 0 };
     for (uint32_t i = 1; i < 4096; i++) {
-        assert_int_equal(kit_call(v1, hc_event_channel_op, EVTCHNOP_alloc_unbound, kit_guest(0, &a, sizeof(a)), 0), 0);
+        assert_int_equal(kit_call(v1, hc_event_channel_op, EVTCHNOP_alloc_unbound, &a, 0), 0);
     }
     evtchn_audit(d1);
     assert_int_equal(evtchn_count(d1), 4095);
@@ -262,7 +265,7 @@ static void test_exhaustion(void **state)
     assert_int_equal(unbound(v1, DOMID_SELF, 0), 17);
     assert_int_equal(unbound(v1, DOMID_SELF, 0), 3000);
     /* A reset with a yield at every look. */
-    kit.preempt_after = 1;
+    host_inject_yields(1, 1);
     struct evtchn_reset r = { DOMID_SELF };
     assert_int_equal(op(v1, EVTCHNOP_reset, &r, sizeof(r)), 0);
     assert_int_equal(evtchn_count(d1), 0);
@@ -292,7 +295,7 @@ static void test_death(void **state)
     (void)state;
     uint32_t p1 = unbound(v1, DOMID_SELF, 0);
     uint32_t p0 = bind(v0, 1, p1);
-    kit.preempt_after = 1;
+    host_inject_yields(1, 1);
     kit_destroy(d1);
     assert_null(domain_get(1));
     assert_int_equal(send(v0, p0), 0);
@@ -308,7 +311,8 @@ static void test_moved_info(void **state)
     assert_int_equal(v1->info->evtchn_upcall_pending, 1);
 }
 
-/* Polling: any state of the mask; woken by the port, by another event, by the clock, or not at all if it is pending. */
+/* Polling: any state of the mask; woken by the port, by another event, by the clock, or not at all
+ * if it is pending. */
 static void test_poll(void **state)
 {
     (void)state;
@@ -321,8 +325,8 @@ static void test_poll(void **state)
     assert_ptr_equal(port_current(), v1);
 
     uint32_t ports[2] = { p, other };
-    struct sched_poll r = { .ports = { kit_guest(4096, ports, sizeof(ports)) }, .nr_ports = 1 };
-    assert_int_equal(kit_call(v1, hc_sched_op, SCHEDOP_poll, kit_guest(64, &r, sizeof(r)), 0), 0);
+    struct sched_poll r = { .ports = { (uint64_t)(uintptr_t)ports }, .nr_ports = 1 };
+    assert_int_equal(kit_call(v1, hc_sched_op, SCHEDOP_poll, &r, 0), 0);
     kit_settle();
     assert_int_equal(atomic_load(&v1->state), VS_BLOCKED | VS_POLLING);
     assert_int_equal(send(v1, other), 0); /* not this one */
@@ -334,37 +338,36 @@ static void test_poll(void **state)
     assert_ptr_equal(port_current(), v1);
 
     /* Pending already. */
-    assert_int_equal(kit_call(v1, hc_sched_op, SCHEDOP_poll, kit_guest(64, &r, sizeof(r)), 0), 0);
+    assert_int_equal(kit_call(v1, hc_sched_op, SCHEDOP_poll, &r, 0), 0);
     assert_int_equal(atomic_load(&v1->state), 0);
     clear(d1, v1, p);
     clear(d1, v1, other);
 
     /* The clock. */
     r.timeout = port_time_now() + 5000000;
-    assert_int_equal(kit_call(v1, hc_sched_op, SCHEDOP_poll, kit_guest(64, &r, sizeof(r)), 0), 0);
+    assert_int_equal(kit_call(v1, hc_sched_op, SCHEDOP_poll, &r, 0), 0);
     kit_advance(4000000);
     assert_int_not_equal(atomic_load(&v1->state), 0);
     kit_advance(2000000);
     assert_int_equal(atomic_load(&v1->state), 0);
-    assert_int_equal(kit_call(v1, hc_sched_op, SCHEDOP_poll, kit_guest(64, &r, sizeof(r)), 0), 0);
+    assert_int_equal(kit_call(v1, hc_sched_op, SCHEDOP_poll, &r, 0), 0);
     assert_int_equal(atomic_load(&v1->state), 0); /* a time in the past */
 
     /* Several ports: any of them. */
     r.timeout = 0;
     r.nr_ports = 2;
-    assert_int_equal(kit_call(v1, hc_sched_op, SCHEDOP_poll, kit_guest(64, &r, sizeof(r)), 0), 0);
+    assert_int_equal(kit_call(v1, hc_sched_op, SCHEDOP_poll, &r, 0), 0);
     kit_settle();
     assert_int_equal(send(v1, other), 0);
     assert_int_equal(atomic_load(&v1->state), 0);
 
     r.nr_ports = 129;
-    assert_int_equal(kit_call(v1, hc_sched_op, SCHEDOP_poll, kit_guest(64, &r, sizeof(r)), 0), -EINVAL);
+    assert_int_equal(kit_call(v1, hc_sched_op, SCHEDOP_poll, &r, 0), -EINVAL);
     r.nr_ports = 1;
     ports[0] = 4096;
-    kit_guest(4096, ports, sizeof(ports));
-    assert_int_equal(kit_call(v1, hc_sched_op, SCHEDOP_poll, kit_guest(64, &r, sizeof(r)), 0), -EINVAL);
-    r.ports.va = 8;
-    assert_int_equal(kit_call(v1, hc_sched_op, SCHEDOP_poll, kit_guest(64, &r, sizeof(r)), 0), -EFAULT);
+    assert_int_equal(kit_call(v1, hc_sched_op, SCHEDOP_poll, &r, 0), -EINVAL);
+    r.ports.va = KIT_BAD_VA;
+    assert_int_equal(kit_call(v1, hc_sched_op, SCHEDOP_poll, &r, 0), -EFAULT);
 }
 
 int main(void)

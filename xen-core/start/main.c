@@ -9,7 +9,6 @@
 #include "base/timer.h"
 #include "domain/domain.h"
 #include "irq/irq.h"
-#include "lib/str.h"
 #include "mm/boot_alloc.h"
 #include "mm/frame.h"
 #include "mm/heap.h"
@@ -22,14 +21,6 @@
 #include "start/boot_info.h"
 #include "start/cmdline.h"
 #include "version.h"
-
-/* The loader's copy lies in memory that is given away; this one stays. */
-static struct boot_info boot;
-
-const struct boot_info *boot_info_get(void)
-{
-    return &boot;
-}
 
 static void check_boot_info(const struct boot_info *bi)
 {
@@ -47,18 +38,18 @@ static void check_boot_info(const struct boot_info *bi)
     }
 }
 
-static void banner(void)
+static void banner(const struct boot_info *boot)
 {
-    log_at(LOG_ERR, "Joist %s (Xen 4.17 ABI), loaded by %s", JOIST_VERSION, boot.loader_name);
-    log_info("options: %s", boot.options);
+    log_at(LOG_ERR, "Joist %s (Xen 4.17 ABI), loaded by %s", JOIST_VERSION, boot->loader_name);
+    log_info("options: %s", boot->options);
 }
 
-static void report_memory(void)
+static void report_memory(const struct boot_info *boot)
 {
     uint64_t ram = 0;
 
-    for (uint32_t i = 0; i < boot.range_count; i++) {
-        const struct boot_range *r = &boot.ranges[i];
+    for (uint32_t i = 0; i < boot->range_count; i++) {
+        const struct boot_range *r = &boot->ranges[i];
         if (r->type == BOOT_USABLE || r->type == BOOT_LOADER || r->type == BOOT_MODULE ||
             r->type == BOOT_IMAGE) {
             ram += r->end - r->start;
@@ -70,28 +61,28 @@ static void report_memory(void)
 void start(const struct boot_info *bi)
 {
     check_boot_info(bi); /* every later step may trust it */
-    memcpy(&boot, bi, sizeof boot);
-    cmdline_parse(boot.options);
-    port_console_early(&boot); /* first visible line */
-    banner();
-    port_memory_map_init(&boot); /* kept for dom0 and control calls */
-    port_cpu_init(&boot);
-    boot_alloc_init(&boot);   /* bump allocator over the memory map */
-    port_mmu_init(&boot);     /* own tables; frame table and M2P are backed */
-    frame_init();             /* every frame is owned by nobody */
-    boot_alloc_finish(&boot); /* the heap takes over */
-    domain_init();            /* pseudo-domains, idle vcpus */
+    const struct boot_info *boot = boot_info_keep(bi);
+    cmdline_parse(boot->options);
+    port_console_early(boot); /* first visible line */
+    banner(boot);
+    port_memory_map_init(boot); /* kept for dom0 and control calls */
+    port_cpu_init(boot);
+    boot_alloc_init(boot);   /* bump allocator over the memory map */
+    port_mmu_init(boot);     /* own tables; frame table and M2P are backed */
+    frame_init();            /* every frame is owned by nobody */
+    boot_alloc_finish(boot); /* the heap takes over */
+    domain_init();           /* pseudo-domains, idle vcpus */
     irq_init();
-    port_irq_init(&boot);
-    port_time_init(&boot);
+    port_irq_init(boot);
+    port_time_init(boot);
     timer_cpu_init(0);
     sched_init();
     sched_cpu_init(0);
     port_cpu_start_others();
-    port_late_init(&boot);
-    report_memory();
-    dom0_build(&boot);
-    start_release_boot_memory(&boot);
+    port_late_init(boot);
+    report_memory(boot);
+    dom0_build(boot);
+    start_release_boot_memory(boot);
     console_give_to_dom0();
     log_at(LOG_ERR, "starting domain 0 (%lu ms since start)",
            (unsigned long)(port_time_now() / 1000000));

@@ -8,6 +8,8 @@ struct boot_info;
 _Noreturn void start(const struct boot_info *bi);
 /* The loader's word, kept for as long as the machine runs. */
 const struct boot_info *boot_info_get(void);
+/* Makes that copy; returns it. */
+const struct boot_info *boot_info_keep(const struct boot_info *bi);
 /* Builds domain 0 from the loader's modules; panics with advice if that cannot be. */
 void dom0_build(const struct boot_info *bi);
 /* Give the memory that held loader data and modules to the heap. */
