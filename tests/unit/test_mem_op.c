@@ -329,6 +329,8 @@ static void test_figures(void **state)
     fake_put(0, &target, sizeof(target));
     assert_int_equal(op(1, XENMEM_current_reservation), 5);
     assert_int_equal(op(1, XENMEM_maximum_reservation), 2048);
+    atomic_store(&fake.dom[1].max_frames, UINT64_MAX);
+    assert_int_equal(op(1, XENMEM_maximum_reservation), INT64_MAX); /* no error number */
     assert_int_equal(op(1, XENMEM_maximum_gpfn), 499);
     fake.shared[1].arch.max_pfn = UINT64_MAX;
     assert_int_equal(op(1, XENMEM_maximum_gpfn), 0);

@@ -210,7 +210,9 @@ static int64_t figure(struct vcpu *v, gptr_t arg, enum figure what)
     if (rc == 0 && what == FIG_CURRENT) {
         rc = (int64_t)__atomic_load_n(&d->owned_frames, __ATOMIC_RELAXED);
     } else if (rc == 0 && what == FIG_MAXIMUM) {
-        rc = (int64_t)atomic_load_explicit(&d->max_frames, memory_order_relaxed);
+        uint64_t max = atomic_load_explicit(&d->max_frames, memory_order_relaxed);
+
+        rc = max < INT64_MAX ? (int64_t)max : INT64_MAX;
     } else if (rc == 0) {
         /* A number that the guest itself keeps; only passed on, never used. */
         uint64_t max = d->shared ? __atomic_load_n(&d->shared->arch.max_pfn, __ATOMIC_RELAXED) : 0;
