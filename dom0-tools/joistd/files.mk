@@ -12,3 +12,12 @@ tool-joistd-ldlibs := -ljansson $(libjoist-ldlibs) -llz4 -llzma -lzstd -lz
 tool-unit-y += test_config
 unit-test_config-objs := dom0-tools/joistd/config.o dom0-tools/joistd/xlcfg.o
 unit-test_config-ldlibs := -ljansson
+
+tool-unit-y += test_unpack
+unit-test_unpack-objs := dom0-tools/build/unpack.o
+unit-test_unpack-ldlibs := -llz4 -llzma -lzstd -lz
+
+fuzz-y += fuzz_xlcfg
+fuzz-fuzz_xlcfg-objs := $(unit-test_config-objs)
+fuzz-fuzz_xlcfg-lib = $(O)/libtools-host.a
+fuzz-fuzz_xlcfg-ldlibs := -ljansson
