@@ -3,8 +3,9 @@
  * Domains: the unit of isolation.  Creation, look-up, pause, death.
  *
  * A domain lives while somebody holds a reference (get/put): one for being alive, one per non-empty
- * frame list, per maptrack entry in others' tables, per interdomain port.  domain_kill() is a list of numbered, restartable
- * phases; until the last put the domain is reported as dying and its id is not reused.
+ * frame list, per maptrack entry in others' tables, per interdomain port.  domain_kill() is a list
+ * of numbered, restartable phases; until the last put the domain is reported as dying and its id is
+ * not reused.
  */
 #pragma once
 
@@ -28,38 +29,38 @@ struct rights;       /* irq/rights.h */
 struct pirq_table;   /* irq/pirq.h */
 
 #define SHUTDOWN_CODE_NONE UINT32_MAX
-#define DOMAIN_WATCHDOGS 2u
-#define DOMAIN_MAX_VCPUS 512u /* pointers in one frame */
+#define DOMAIN_WATCHDOGS   2u
+#define DOMAIN_MAX_VCPUS   512u /* pointers in one frame */
 
 enum domain_life {
     DL_BUILDING, /* created, not finished: never ran */
     DL_ALIVE,
-    DL_DYING,    /* domain_kill() runs its phases */
-    DL_DEAD      /* all given up; waits for the last reference */
+    DL_DYING, /* domain_kill() runs its phases */
+    DL_DEAD   /* all given up; waits for the last reference */
 };
 
 struct domain {
     domid_t id;
-    bool is_hw;    /* may drive the machine (dom0) */
-    bool is_ctl;   /* may control other domains (dom0) */
-    bool is_idle;  /* owner of the idle vcpus; also the pseudo-domains */
+    bool is_hw;     /* may drive the machine (dom0) */
+    bool is_ctl;    /* may control other domains (dom0) */
+    bool is_idle;   /* owner of the idle vcpus; also the pseudo-domains */
     bool is_pseudo; /* dom_xen, dom_io, dom_idle: never looked up */
     _Atomic uint32_t refs;
     _Atomic uint32_t life; /* enum domain_life [life] */
     struct spinlock life_lock;
-    uint32_t kill_phase;   /* progress of domain_kill() [life] */
+    uint32_t kill_phase; /* progress of domain_kill() [life] */
 
-    uint32_t max_vcpus;    /* entries of vcpu[]; set once by domctl max_vcpus/createdomain */
-    struct vcpu **vcpu;    /* NULL where not yet created; never shrinks */
+    uint32_t max_vcpus; /* entries of vcpu[]; set once by domctl max_vcpus/createdomain */
+    struct vcpu **vcpu; /* NULL where not yet created; never shrinks */
 
     /* Memory. */
     struct spinlock mm_lock;
     struct spinlock pages_lock;
-    uint32_t page_head;        /* first frame number of the owned list; 0 = none [pages] */
-    uint64_t owned_frames;     /* [pages] */
+    uint32_t page_head;          /* first frame number of the owned list; 0 = none [pages] */
+    uint64_t owned_frames;       /* [pages] */
     _Atomic uint64_t max_frames; /* limit set by domctl max_mem */
-    uint64_t claimed_frames;   /* XENMEM_claim_pages [heap] */
-    struct shared_info *shared; /* hypervisor's mapping */
+    uint64_t claimed_frames;     /* XENMEM_claim_pages [heap] */
+    struct shared_info *shared;  /* hypervisor's mapping */
     struct frame *shared_frame;
 
     /* Interrupts, events, grants. */
@@ -71,15 +72,16 @@ struct domain {
     /* State that control calls show. */
     uint8_t handle[16];
     _Atomic uint32_t pause_count; /* paused by control calls or by the hypervisor */
-    uint32_t ctl_pause_count;  /* so many of these are from domctl pausedomain; 1 at creation [life] */
+    uint32_t
+        ctl_pause_count; /* so many of these are from domctl pausedomain; 1 at creation [life] */
     _Atomic uint32_t shutting_down; /* asked for, or crashed: its vcpus are being stopped */
     _Atomic uint32_t is_shut_down;  /* all of them have stopped */
-    uint32_t shutdown_code;    /* SHUTDOWN_*, or SHUTDOWN_CODE_NONE; one that is set first stays */
+    uint32_t shutdown_code; /* SHUTDOWN_*, or SHUTDOWN_CODE_NONE; one that is set first stays */
     _Atomic uint32_t crash_pending; /* set by domain_crash(), acted on at guest_return */
-    uint32_t create_flags;     /* XEN_DOMCTL_CDF_* */
+    uint32_t create_flags;          /* XEN_DOMCTL_CDF_* */
     uint32_t ssidref;
-    uint32_t vm_assist;        /* bits VMASST_TYPE_* */
-    int64_t time_offset;       /* seconds, XEN_DOMCTL_settimeoffset */
+    uint32_t vm_assist;  /* bits VMASST_TYPE_* */
+    int64_t time_offset; /* seconds, XEN_DOMCTL_settimeoffset */
     uint64_t created_ns;
 
     /* Scheduling parameters (credit2's names). */
@@ -89,7 +91,7 @@ struct domain {
     struct timer cap_timer;    /* end of the period */
 
     struct timer watchdog[DOMAIN_WATCHDOGS]; /* SCHEDOP_watchdog */
-    uint32_t watchdog_used;    /* bit per timer [life] */
+    uint32_t watchdog_used;                  /* bit per timer [life] */
 
     /* Deferred work: see domain_deferred_run(). */
     _Atomic uint32_t deferred; /* DEFER_* waiting */
@@ -102,7 +104,8 @@ struct domain {
     struct arch_domain arch;
 };
 
-/* Look-up without a lock: a counted try-get. NULL if there is none (or only a dead one). Pair with domain_put(). */
+/* Look-up without a lock: a counted try-get. NULL if there is none (or only a dead one). Pair with
+ * domain_put(). */
 struct domain *domain_get(domid_t id);
 /* DOMID_SELF or an id -> a referenced domain or NULL. */
 struct domain *domain_get_self_or(struct vcpu *v, domid_t id);
@@ -118,15 +121,17 @@ struct domain_config {
     uint8_t handle[16];
     uint32_t ssidref;
     uint32_t max_vcpus;
-    uint32_t max_evtchn_port;  /* highest port number allowed */
+    uint32_t max_evtchn_port; /* highest port number allowed */
     uint32_t max_grant_frames;
     uint32_t max_maptrack_frames;
     bool is_hw, is_ctl;
 };
 
-/* Create with a given id (DOMID_FIRST_RESERVED.. = next free). 0, -EEXIST, -ENOMEM, -EINVAL. locks: domlist. */
+/* Create with a given id (DOMID_FIRST_RESERVED.. = next free). 0, -EEXIST, -ENOMEM, -EINVAL. locks:
+ * domlist. */
 int domain_create(domid_t id, const struct domain_config *cfg, struct domain **out);
-/* One or more phases of death; 0 when done, HC_AGAIN to be called again, -EINVAL for dom0 and self. */
+/* One or more phases of death; 0 when done, HC_AGAIN to be called again, -EINVAL for dom0 and self.
+ */
 int64_t domain_kill(struct domain *d);
 
 /* Pause/unpause count; domain_pause() waits until no vcpu runs (not for the caller's own vcpu). */
@@ -134,9 +139,11 @@ void domain_pause(struct domain *d);
 void domain_pause_nosync(struct domain *d);
 void domain_unpause(struct domain *d);
 
-/* The guest cannot go on: logs, flags it; it shuts down with SHUTDOWN_crash at its next return. Any context, any lock. */
+/* The guest cannot go on: logs, flags it; it shuts down with SHUTDOWN_crash at its next return. Any
+ * context, any lock. */
 void domain_crash(struct domain *d, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-/* Guest-requested or forced shutdown: stops its vcpus, raises VIRQ_DOM_EXC. For dom0: powers off or reboots. */
+/* Guest-requested or forced shutdown: stops its vcpus, raises VIRQ_DOM_EXC. For dom0: powers off or
+ * reboots. */
 void domain_shutdown(struct domain *d, uint32_t code);
 void domain_resume(struct domain *d);
 
@@ -145,7 +152,7 @@ void domain_deferred_run(void);
 /* Start of day: pseudo-domains, idle domain with one vcpu per cpu. */
 void domain_init(void);
 
-extern struct domain *dom0; /* NULL until built */
+extern struct domain *dom0;     /* NULL until built */
 extern struct domain *dom_idle; /* vcpu[cpu] is the idle vcpu of that cpu */
 
 static inline bool domain_is_dying(const struct domain *d)

@@ -7,5 +7,6 @@
 struct domain;
 struct vcpu;
 
-/* May v's domain act on target's memory, events and grants on its behalf? 0 or -EPERM. (Self or control domain.) */
+/* May v's domain act on target's memory, events and grants on its behalf? 0 or -EPERM. (Self or
+ * control domain.) */
 int priv_check_target(const struct vcpu *v, const struct domain *target);

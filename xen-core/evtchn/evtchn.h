@@ -14,7 +14,8 @@ int evtchn_domain_init(struct domain *d, uint32_t max_port); /* -ENOMEM */
 int64_t evtchn_domain_relinquish(struct domain *d);          /* closes all ports; 0 or HC_AGAIN */
 void evtchn_domain_destroy(struct domain *d);
 
-/* The per-vcpu virtual interrupt (VIRQ_TIMER, DEBUG...) or the global one (DOM_EXC, CONSOLE...: to its binder in d). Any context. */
+/* The per-vcpu virtual interrupt (VIRQ_TIMER, DEBUG...) or the global one (DOM_EXC, CONSOLE...: to
+ * its binder in d). Any context. */
 void virq_raise(struct vcpu *v, uint32_t virq);
 void virq_raise_global(struct domain *d, uint32_t virq);
 /* A pirq bound to `port` fired. Any context. */
@@ -28,7 +29,8 @@ void evtchn_poll_end(struct vcpu *v);
 bool evtchn_port_ok(const struct domain *d, uint32_t port);
 /* A vcpu moved its vcpu_info: pending selectors are set so that nothing is lost. */
 void evtchn_vcpu_info_moved(struct vcpu *v);
-/* The checks of every port's state against its peer; panics on a broken invariant. Nothing may be changing. */
+/* The checks of every port's state against its peer; panics on a broken invariant. Nothing may be
+ * changing. */
 void evtchn_audit(struct domain *d);
 /* Ports in use, for control calls and tests. */
 uint32_t evtchn_count(struct domain *d);

@@ -14,13 +14,16 @@ struct frame;
 int gnttab_domain_init(struct domain *d, uint32_t max_frames, uint32_t max_maptrack); /* -ENOMEM */
 int64_t gnttab_domain_relinquish(struct domain *d); /* drops what d has mapped; 0 or HC_AGAIN */
 void gnttab_domain_destroy(struct domain *d);
-/* Frame idx of d's table for XENMEM_acquire_resource / setup; grows it if allowed. 0, -EINVAL, -ENOMEM. */
+/* Frame idx of d's table for XENMEM_acquire_resource / setup; grows it if allowed. 0, -EINVAL,
+ * -ENOMEM. */
 int gnttab_table_frame(struct domain *d, uint32_t idx, mfn_t *mfn);
 uint32_t gnttab_table_frames(struct domain *d);
 /* How many frames it may grow to. */
 uint32_t gnttab_max_frames(struct domain *d);
-/* Checks of pins against the shared flags and of the handles; panics on a broken invariant. Nothing may be changing. */
+/* Checks of pins against the shared flags and of the handles; panics on a broken invariant. Nothing
+ * may be changing. */
 void gnttab_audit(struct domain *d);
-/* Entries of d's table that are in use by somebody, and grants that d has mapped: for tests and control calls. */
+/* Entries of d's table that are in use by somebody, and grants that d has mapped: for tests and
+ * control calls. */
 uint32_t gnttab_pinned(struct domain *d);
 uint32_t gnttab_mapped(struct domain *d);

@@ -27,9 +27,9 @@ struct hcall_args {
 #define HC_AGAIN INT64_MIN /* never a result */
 
 enum hc_who {
-    WHO_ANY,  /* any domain */
-    WHO_HW,   /* dom0 as owner of the hardware */
-    WHO_CTL   /* dom0 as the control domain */
+    WHO_ANY, /* any domain */
+    WHO_HW,  /* dom0 as owner of the hardware */
+    WHO_CTL  /* dom0 as the control domain */
 };
 
 #define HC_RESTART  1u /* may return HC_AGAIN */
@@ -41,7 +41,7 @@ struct hcall_row {
     const char *name;
     hcall_fn *fn;
     uint8_t nargs;
-    uint8_t who;   /* enum hc_who */
+    uint8_t who; /* enum hc_who */
     uint16_t flags;
 };
 
@@ -49,7 +49,8 @@ struct hcall_row {
 /* THE table: arch/<a>/guest/hcall_table.c */
 extern const struct hcall_row hcall_table[HCALL_COUNT];
 
-/* Family with sub-operations. `in` bytes are copied from `ptr`, handed over, and `out` bytes copied back if rc >= 0 (or HC_AGAIN with SUB_BACK). */
+/* Family with sub-operations. `in` bytes are copied from `ptr`, handed over, and `out` bytes copied
+ * back if rc >= 0 (or HC_AGAIN with SUB_BACK). */
 typedef int64_t subop_fn(struct vcpu *v, void *arg, struct hcall_args *a);
 struct subop_row {
     const char *name;
@@ -59,8 +60,8 @@ struct subop_row {
     uint8_t who;
     uint8_t flags;
 };
-#define SUB_BACK   1u /* copy out also on HC_AGAIN: progress is in the structure */
-#define SUB_ALWAYS 2u /* copy out whatever the result */
+#define SUB_BACK       1u /* copy out also on HC_AGAIN: progress is in the structure */
+#define SUB_ALWAYS     2u /* copy out whatever the result */
 #define SUBOP_MAX_SIZE 256
 
 /* -ENOSYS for no row, -EPERM, -EFAULT, else the handler's result. */
@@ -70,7 +71,8 @@ int64_t subop_dispatch(struct vcpu *v, const struct subop_row *table, size_t row
 /* May the domain of v do what `who` asks? 0 or -EPERM. */
 int hcall_check_who(const struct vcpu *v, uint8_t who);
 
-/* From entry.S (through guest/trap.c): number and arguments are in the registers. Returns the value for rax; HC_AGAIN = rewind. */
+/* From entry.S (through guest/trap.c): number and arguments are in the registers. Returns the value
+ * for rax; HC_AGAIN = rewind. */
 int64_t hcall_dispatch(struct vcpu *v, uint64_t nr, struct hcall_args *a);
 
 /* Should a long operation stop here and return HC_AGAIN? */

@@ -16,6 +16,7 @@ int irq_alloc(void);
 void irq_free(unsigned int irq);
 /* From the machine's interrupt entry, interrupts off. */
 void irq_handle(unsigned int irq);
-/* How a line signals, before it is started (PHYSDEVOP_setup_gsi). -EINVAL, -EBUSY if it runs otherwise. */
+/* How a line signals, before it is started (PHYSDEVOP_setup_gsi). -EINVAL, -EBUSY if it runs
+ * otherwise. */
 int irq_set_gsi(unsigned int irq, bool level, bool active_low);
 void irq_init(void);

@@ -8,7 +8,7 @@
 struct domain;
 struct vcpu;
 
-int pirq_domain_init(struct domain *d);    /* -ENOMEM; only hardware domains get a table */
+int pirq_domain_init(struct domain *d);     /* -ENOMEM; only hardware domains get a table */
 void pirq_domain_destroy(struct domain *d); /* unbinds all */
 /* Map pirq (or -1: any free one) of d to irq. Returns pirq or -errno. */
 int pirq_map(struct domain *d, int pirq, unsigned int irq);

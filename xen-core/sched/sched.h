@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The scheduler: weighted virtual time with caps, affinity and wake-up boosting; a run queue per cpu. */
+/* The scheduler: weighted virtual time with caps, affinity and wake-up boosting; a run queue per
+ * cpu. */
 #pragma once
 
 #include <stdbool.h>
@@ -23,19 +24,23 @@ void sched_cpu_init(unsigned int cpu);
 void sched_vcpu_init(struct vcpu *v);
 void sched_vcpu_destroy(struct vcpu *v);
 
-/* Make runnable if no VS_* bit is left: queue on a good cpu, preempt there if it deserves it. Any context. */
+/* Make runnable if no VS_* bit is left: queue on a good cpu, preempt there if it deserves it. Any
+ * context. */
 void sched_wake(struct vcpu *v);
 /* A VS_* bit was set: take it off the queue, or have its cpu choose again. Does not wait. */
 void sched_sleep(struct vcpu *v);
 /* Wait until v is not loaded anywhere (its registers are in v->arch). Not for the current vcpu. */
 void sched_wait_off_cpu(struct vcpu *v);
-/* Current vcpu waits for an event (sched_op block, HLT): returns at once if an upcall is due. Unmasks upcalls. */
+/* Current vcpu waits for an event (sched_op block, HLT): returns at once if an upcall is due.
+ * Unmasks upcalls. */
 void sched_block(struct vcpu *v);
 /* Current vcpu gives way (sched_op yield). */
 void sched_yield(struct vcpu *v);
-/* CW_SCHED work: choose and switch. Does not return on hardware when it switches. Called on the way to a guest, no locks. */
+/* CW_SCHED work: choose and switch. Does not return on hardware when it switches. Called on the way
+ * to a guest, no locks. */
 void sched_run(void);
-/* Called by the port once prev's state is saved: it may run elsewhere (and is requeued if runnable). */
+/* Called by the port once prev's state is saved: it may run elsewhere (and is requeued if
+ * runnable). */
 void sched_switched(struct vcpu *prev);
 /* Body of the idle vcpus; never returns. */
 _Noreturn void sched_idle(void);
