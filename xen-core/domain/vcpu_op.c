@@ -84,7 +84,7 @@ static int64_t vcpu_op_get_runstate_info(struct vcpu *v, void *arg, struct hcall
     return 0;
 }
 
-/* fails: -EFAULT if it cannot be written now. */
+/* Address 0 ends it. fails: -EFAULT if it cannot be written now. */
 static int64_t vcpu_op_register_runstate_memory_area(struct vcpu *v, void *arg,
                                                      struct hcall_args *a)
 {
@@ -93,7 +93,7 @@ static int64_t vcpu_op_register_runstate_memory_area(struct vcpu *v, void *arg,
     struct vcpu_runstate_info info = { 0 };
 
     vcpu_runstate_get(t, &info);
-    if (guest_write(r->addr.h, &info, sizeof(info)) != 0) {
+    if (r->addr.h.va != 0 && guest_write(r->addr.h, &info, sizeof(info)) != 0) {
         return -EFAULT;
     }
     t->runstate_area = r->addr.h;
@@ -149,11 +149,11 @@ static int64_t vcpu_op_register_vcpu_info(struct vcpu *v, void *arg, struct hcal
     struct vcpu *t = target(v, a);
     int64_t rc = -EINVAL;
 
-    if (r->offset > PAGE_SIZE - sizeof(struct vcpu_info)) {
-        return -EINVAL;
-    }
     if (r->offset % _Alignof(struct vcpu_info) != 0) {
         return -ENXIO;
+    }
+    if (r->offset > PAGE_SIZE - sizeof(struct vcpu_info)) {
+        return -EINVAL;
     }
     struct frame *f = frame_of(MFN(r->mfn));
     if (f == NULL || frame_get_writable(f, v->d) != 0) {
@@ -179,13 +179,13 @@ static int64_t vcpu_op_register_vcpu_info(struct vcpu *v, void *arg, struct hcal
     return rc;
 }
 
-/* fails: -EFAULT if it cannot be written now. */
+/* Address 0 ends it. fails: -EFAULT if it cannot be written now. */
 static int64_t vcpu_op_register_time_memory_area(struct vcpu *v, void *arg, struct hcall_args *a)
 {
     const struct vcpu_register_time_memory_area *r = arg;
     struct vcpu *t = target(v, a);
 
-    if (guest_write(r->addr.h, &t->info->time, sizeof(t->info->time)) != 0) {
+    if (r->addr.h.va != 0 && guest_write(r->addr.h, &t->info->time, sizeof(t->info->time)) != 0) {
         return -EFAULT;
     }
     t->time_area = r->addr.h;

@@ -27,8 +27,15 @@ static int16_t side_get_own(struct domain *d, const struct gnttab_copy_ptr *p, s
     if (s->f == NULL) {
         return GNTST_bad_page;
     }
-    int rc = s->write ? frame_get_writable(s->f, d) : frame_get(s->f, d);
-    return rc == 0 ? GNTST_okay : GNTST_bad_page;
+    if (frame_get(s->f, d) != 0) {
+        return GNTST_bad_page;
+    }
+    /* Its own, but perhaps a page table now. */
+    if (s->write && frame_get_type(s->f, FT_WRITABLE) != 0) {
+        frame_put(s->f);
+        return GNTST_general_error;
+    }
+    return GNTST_okay;
 }
 
 static int16_t side_get_grant(struct domain *d, const struct gnttab_copy_ptr *p, struct side *s)

@@ -20,6 +20,7 @@
 
 #define SEC        UINT64_C(1000000000)
 #define PERIOD_MIN UINT64_C(1000000)
+#define PERIOD_MAX ((UINT64_C(1) << 62) - 1)
 
 static struct spinlock wall_lock = SPINLOCK(LOCK_domlist); /* one writer of wall clocks at a time */
 static _Atomic uint64_t
@@ -168,11 +169,7 @@ void systime_singleshot_set(struct vcpu *v, uint64_t when)
 
 int64_t systime_periodic_set(struct vcpu *v, uint64_t period_ns)
 {
-    uint64_t now = port_time_now();
-    uint64_t next;
-
-    if (period_ns != 0 && (period_ns < PERIOD_MIN ||
-                           __builtin_add_overflow(now, period_ns, &next) || next > INT64_MAX)) {
+    if (period_ns != 0 && (period_ns < PERIOD_MIN || period_ns > PERIOD_MAX)) {
         return -EINVAL;
     }
     if (period_ns == 0 && v->periodic_ns == 0) {
@@ -180,7 +177,7 @@ int64_t systime_periodic_set(struct vcpu *v, uint64_t period_ns)
     }
     __atomic_store_n(&v->periodic_ns, period_ns, __ATOMIC_RELAXED);
     if (period_ns != 0) {
-        timer_set(&v->periodic, next);
+        timer_set(&v->periodic, port_time_now() + period_ns);
     } else {
         timer_stop(&v->periodic);
     }
