@@ -37,6 +37,7 @@ ap_trampoline:
     mov %eax, (ap_gdt_pointer - ap_trampoline + 2)
     lea (ap_32 - ap_trampoline)(%ebx), %eax
     mov %eax, (ap_jump - ap_trampoline)
+    movw $8, (ap_jump - ap_trampoline + 4)
     lgdtl (ap_gdt_pointer - ap_trampoline)
     mov %cr0, %eax
     or $1, %al

@@ -240,7 +240,6 @@ static bool start_cpu(unsigned int cpu, uint8_t *low, paddr_t pa)
     uint64_t stack = seg_block(cpu) + BLOCK_SIZE - 256;
     uint32_t apic_id = ids[cpu].apic_id;
 
-    percpu_init(cpu);
     set(low, ap_stack, &stack, sizeof stack);
     starting = cpu;
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
@@ -264,34 +263,46 @@ static uint32_t cpus_wanted(void)
                                                                      : CONFIG_MAX_CPUS;
 }
 
+/* Give numbers to the cpus that are to run, and make their areas: how many, this one included. */
+static unsigned int prepare_cpus(void)
+{
+    unsigned int n = 1;
+
+    for (uint32_t i = 0; i < acpi->cpu_count && n < cpus_wanted(); i++) {
+        if (acpi->cpu[i].apic_id != ids[0].apic_id) {
+            ids[n].apic_id = acpi->cpu[i].apic_id;
+            ids[n].acpi_id = acpi->cpu[i].acpi_id;
+            percpu_init(n);
+            n++;
+        }
+    }
+    if (n < acpi->cpu_count) {
+        log_warn("%u cpus used of %u", n, acpi->cpu_count);
+    }
+    return n;
+}
+
 unsigned int port_cpu_start_others(void)
 {
     static uint8_t saved[LOW_FRAMES * PAGE_SIZE];
     paddr_t pa = find_low();
     uint8_t *low = port_frame_va(paddr_to_mfn(pa));
+    unsigned int wanted = prepare_cpus();
 
-    if (acpi->cpu_count <= 1 || cpus_wanted() == 1) {
-        return cpu_count;
+    if (wanted == 1) {
+        return 1;
     }
     if (pa == 0) {
         log_warn("no free memory below 1 MiB: other cpus stay off");
-        return cpu_count;
+        return 1;
     }
+    /* Nothing is allocated while these frames are borrowed: they are the heap's. */
     memcpy(saved, low, sizeof saved);
     fill_low(low, pa);
-    for (uint32_t i = 0; i < acpi->cpu_count; i++) {
-        if (acpi->cpu[i].apic_id == ids[0].apic_id) {
-            continue;
-        }
-        if (cpu_count == cpus_wanted()) {
-            log_warn("%u cpus used of %u", cpu_count, acpi->cpu_count);
-            break;
-        }
-        ids[cpu_count].apic_id = acpi->cpu[i].apic_id;
-        ids[cpu_count].acpi_id = acpi->cpu[i].acpi_id;
+    while (cpu_count < wanted) {
         if (!start_cpu(cpu_count, low, pa)) {
             /* It may yet come, and would use what we would give to the next: no further ones. */
-            log_err("the cpu with APIC id %u does not start", acpi->cpu[i].apic_id);
+            log_err("the cpu with APIC id %u does not start", ids[cpu_count].apic_id);
             break;
         }
         cpu_count++;
