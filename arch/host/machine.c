@@ -73,9 +73,8 @@ void host_init(const struct host_config *c)
         host_this_cpu->current = dom_idle->vcpu[i];
         if (i == 0) {
             sched_init();
-        } else {
-            sched_cpu_init(i);
         }
+        sched_cpu_init(i);
     }
     host_cpu_enter(0);
 }
