@@ -32,3 +32,8 @@ unit-test_ctl_x86-objs := $(addprefix arch/x86_64/guest/, ctl_x86.o mem_x86.o cp
 core-kit-tests := test_evtchn
 unit-y += $(core-kit-tests)
 $(foreach t,$(core-kit-tests),$(eval unit-$(t)-objs := tests/unit/core_kit.o))
+
+# Memory on the host machine: guests with page tables (mm_kit), an audit of all frames after each step.
+unit-y += test_frame test_heap
+unit-test_frame-objs := tests/unit/mm_kit.o
+unit-test_heap-objs := tests/unit/mm_kit.o
