@@ -63,6 +63,7 @@ int fake_setup(void **state)
         d->is_ctl = d->is_hw = i == 0;
         d->weight = 256;
         d->shared = &fake.shared[i];
+        d->shared_frame = &frames[i + 1];
         d->ctl_pause_count = i != 0;
         atomic_store(&d->life, DL_ALIVE);
         atomic_store(&d->max_frames, 2048);

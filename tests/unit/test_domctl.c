@@ -198,7 +198,7 @@ static void test_info(void **state)
     assert_int_equal(i->nr_online_vcpus, 1);
     assert_int_equal(i->max_vcpu_id, 0);
     assert_int_equal(i->flags, XEN_DOMINF_paused | XEN_DOMINF_running);
-    assert_int_equal(i->shared_info_frame, UINT64_MAX);
+    assert_int_equal(i->shared_info_frame, 2);
     assert_int_equal(i->pad1, 0);
     assert_memory_equal(i->handle, fake.dom[1].handle, 16);
     /* The next that is there. */

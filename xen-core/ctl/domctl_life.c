@@ -134,6 +134,7 @@ static uint32_t info_flags(struct domain *d, bool blocked, bool running)
 
 void domctl_fill_info(struct domain *d, struct xen_domctl_getdomaininfo *info)
 {
+    const struct frame *shared = __atomic_load_n(&d->shared_frame, __ATOMIC_RELAXED);
     bool blocked = true;
     bool running = false;
 
@@ -161,7 +162,7 @@ void domctl_fill_info(struct domain *d, struct xen_domctl_getdomaininfo *info)
     info->tot_pages = __atomic_load_n(&d->owned_frames, __ATOMIC_RELAXED);
     info->max_pages = atomic_load_explicit(&d->max_frames, memory_order_relaxed);
     info->outstanding_pages = __atomic_load_n(&d->claimed_frames, __ATOMIC_RELAXED);
-    info->shared_info_frame = d->shared_frame ? frame_mfn(d->shared_frame).n : ~UINT64_C(0);
+    info->shared_info_frame = shared ? frame_mfn(shared).n : ~UINT64_C(0);
     info->ssidref = d->ssidref;
     memcpy(info->handle, d->handle, sizeof(info->handle));
     info->cpupool = CTL_POOL_ID;

@@ -163,6 +163,7 @@ static int64_t kill_step(struct domain *d)
     case KILL_TABLES:
         return port_domain_relinquish(d);
     case KILL_FRAMES:
+        (void)heap_claim(d, 0); /* cannot fail: gives back what it was promised */
         return heap_relinquish(d);
     case KILL_SHARED:
         domain_kill_shared(d);

@@ -191,6 +191,19 @@ static int64_t mem_op_maximum_ram_page(struct vcpu *v, gptr_t arg, struct hcall_
     return (int64_t)frame_limit;
 }
 
+/* A number that the guest itself keeps; only passed on, never used. */
+static int64_t last_gpfn(struct domain *d)
+{
+    uint64_t max = 0;
+
+    spin_lock(&d->life_lock); /* keeps the page if it is still there */
+    if (d->shared_frame) {
+        max = __atomic_load_n(&d->shared->arch.max_pfn, __ATOMIC_RELAXED);
+    }
+    spin_unlock(&d->life_lock);
+    return max && max <= INT64_MAX ? (int64_t)(max - 1) : 0;
+}
+
 enum figure { FIG_CURRENT, FIG_MAXIMUM, FIG_GPFN };
 
 static int64_t figure(struct vcpu *v, gptr_t arg, enum figure what)
@@ -214,10 +227,7 @@ static int64_t figure(struct vcpu *v, gptr_t arg, enum figure what)
 
         rc = max < INT64_MAX ? (int64_t)max : INT64_MAX;
     } else if (rc == 0) {
-        /* A number that the guest itself keeps; only passed on, never used. */
-        uint64_t max = d->shared ? __atomic_load_n(&d->shared->arch.max_pfn, __ATOMIC_RELAXED) : 0;
-
-        rc = max && max <= INT64_MAX ? (int64_t)(max - 1) : 0;
+        rc = last_gpfn(d);
     }
     domain_put(d);
     return rc;
