@@ -309,7 +309,8 @@ lint:
 
 # ---- whole tests -------------------------------------------------------------------------------------------------
 
-export O V CC Q_RESULTS := $(O)/test-results
+export JOIST_BUILD := $(abspath $(O))
+export V CC
 
 check-qemu: hypervisor $(guests-all) $(stub-efi)
 	$(Q)$(PYTHON) scripts/stage.py $(O)/test-results loader tests/efi/test_loader.py $(stub-efi) $(O)/guests/hello.elf; \

@@ -10,6 +10,7 @@ import lzma
 import struct
 import subprocess
 import sys
+import zlib
 
 # fields of the x86 boot protocol's setup header
 SETUP_SECTS, SYSSIZE, MAGIC, PAYLOAD_OFFSET, PAYLOAD_LENGTH = 0x1f1, 0x1f4, 0x202, 0x248, 0x24c
@@ -56,6 +57,15 @@ def compress(elf, form):
     raise ValueError("unknown form " + form)
 
 
+def with_checksum(b):
+    """The image unsigned, ended by the word that makes the CRC-32 of the whole 0, as the kernel's build does it."""
+    pe = struct.unpack_from("<I", b, 0x3c)[0]
+    if b[pe:pe + 4] == b"PE\0\0":
+        struct.pack_into("<I", b, pe + 0x58, 0)
+        struct.pack_into("<II", b, pe + 0xa8, 0, 0)
+    return bytes(b) + struct.pack("<I", zlib.crc32(bytes(b)) ^ 0xffffffff)
+
+
 def splice(image, payload):
     """The bzImage with another payload: in the old one's place if it fits, else behind the rest."""
     start, at, length = parts(image)
@@ -66,10 +76,10 @@ def splice(image, payload):
         b += b"\0" * (-len(b) % 16)
         at = len(b)
         b += payload
-    b += b"\0" * (-(len(b) - start) % 16)
+    b += b"\0" * (-(len(b) + 4 - start) % 16)
     struct.pack_into("<II", b, PAYLOAD_OFFSET, at - start, len(payload))
-    struct.pack_into("<I", b, SYSSIZE, (len(b) - start) // 16)
-    return bytes(b)
+    struct.pack_into("<I", b, SYSSIZE, (len(b) + 4 - start) // 16)
+    return with_checksum(b)
 
 
 def payload_of(image):
