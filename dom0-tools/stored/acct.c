@@ -25,6 +25,12 @@ static size_t place_of(const struct acct *a, uint16_t domid)
     return low;
 }
 
+static void remove_at(struct acct *a, size_t i)
+{
+    a->count--;
+    memmove(&a->list[i], &a->list[i + 1], (a->count - i) * sizeof(*a->list));
+}
+
 void acct_add(struct acct *a, uint16_t domid, int64_t nodes, int64_t bytes)
 {
     size_t i = place_of(a, domid);
@@ -40,6 +46,9 @@ void acct_add(struct acct *a, uint16_t domid, int64_t nodes, int64_t bytes)
     }
     a->list[i].nodes += nodes;
     a->list[i].bytes += bytes;
+    if (a->list[i].nodes == 0 && a->list[i].bytes == 0) {
+        remove_at(a, i);
+    }
 }
 
 struct acct_entry acct_get(const struct acct *a, uint16_t domid)
@@ -57,8 +66,7 @@ void acct_forget(struct acct *a, uint16_t domid)
     size_t i = place_of(a, domid);
 
     if (i < a->count && a->list[i].domid == domid) {
-        a->count--;
-        memmove(&a->list[i], &a->list[i + 1], (a->count - i) * sizeof(*a->list));
+        remove_at(a, i);
     }
 }
 

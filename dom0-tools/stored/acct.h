@@ -12,7 +12,7 @@ struct acct_entry {
 };
 
 struct acct {
-    struct acct_entry *list; /* in order of domid; entries at zero stay until acct_free() */
+    struct acct_entry *list; /* in order of domid; none is at zero */
     size_t count;
     size_t cap;
 };
