@@ -2,8 +2,9 @@
 /*
  * Which guests there are.
  *
- * The two special events and each guest's console directory are watched; whatever fires, the
- * whole list is read again. That is also all there is to do after the store was restarted.
+ * The two special events and each guest's console directory are watched. After one of the first
+ * the list of guests is read again, after one of the others that guest; after a restart of the
+ * store, everything.
  */
 
 #include "consoled/guests.h"
@@ -134,7 +135,8 @@ static void bury(struct guests *g)
     }
 }
 
-static void look_at_all(struct guests *g)
+/* All guests that have no console yet; with is_afresh also those that have one. */
+static void look_at_all(struct guests *g, bool is_afresh)
 {
     char *names = NULL;
     size_t count = 0;
@@ -147,7 +149,11 @@ static void look_at_all(struct guests *g)
     for (size_t i = 0; i < count; i++, name += strlen(name) + 1) {
         char *end;
         unsigned long domid = strtoul(name, &end, 10);
-        if (*name && !*end && domid > 0 && domid <= DOMID_MAX && !is_gone(g, (uint16_t)domid)) {
+        if (!*name || *end || domid == 0 || domid > DOMID_MAX) {
+            continue;
+        }
+        bool is_known = console_find(g->daemon, (uint16_t)domid) != NULL;
+        if ((is_afresh || !is_known) && !is_gone(g, (uint16_t)domid)) {
             look_at(g, (uint16_t)domid);
         }
     }
@@ -162,24 +168,37 @@ static void stop_listening(struct guests *g)
     }
 }
 
+/* Something changed in the console directory of the guest that path names. */
+static void console_changed(struct guests *g, const char *path)
+{
+    static const char top[] = "/local/domain/";
+    char *end;
+
+    if (strncmp(path, top, sizeof(top) - 1) != 0) {
+        return;
+    }
+    unsigned long domid = strtoul(path + sizeof(top) - 1, &end, 10);
+    if (*end == '/' && domid > 0 && domid <= DOMID_MAX && !is_gone(g, (uint16_t)domid)) {
+        look_at(g, (uint16_t)domid);
+    }
+}
+
 static void on_store(struct ev_fd *src, short revents)
 {
     struct guests *g = src->owner;
     struct store_event e;
-    bool has_news = false;
 
     (void)revents;
     int rc = store_pump(g->store);
-    do {
-        has_news = false;
-        while (store_next_event(g->store, &e)) {
-            has_news = true;
-            store_event_free(&e);
+    /* More may be queued while answers are awaited. */
+    while (store_next_event(g->store, &e)) {
+        if (e.path[0] == '@') {
+            look_at_all(g, false);
+        } else {
+            console_changed(g, e.path);
         }
-        if (has_news) {
-            look_at_all(g); /* more may be queued while its answers are awaited */
-        }
-    } while (has_news);
+        store_event_free(&e);
+    }
     if (rc < 0 || store_fd(g->store) < 0) {
         lost(g);
     }
@@ -194,7 +213,7 @@ static void listen_to_store(struct guests *g)
     g->is_listening = true;
     (void)store_watch(g->store, "@introduceDomain", "domains");
     (void)store_watch(g->store, "@releaseDomain", "domains");
-    look_at_all(g);
+    look_at_all(g, true);
     on_store(&g->events, 0);
 }
 

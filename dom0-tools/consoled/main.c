@@ -139,14 +139,15 @@ static int serve(struct options *o, struct joist *xen)
         .xen = xen, .log_dir = o->log_dir, .link_dir = LINK_DIR, .log_budget = o->log_budget
     };
     struct guests guests;
-    int fd = joist_evtchn_fd(xen);
+    int rc = joist_open_devices(xen);
 
-    if (fd < 0) {
-        log_error("event channels: %s", joist_strerror(fd));
-        return fd;
+    if (rc < 0) {
+        log_error("the hypervisor's devices: %s", joist_strerror(rc));
+        return rc;
     }
+    int fd = joist_evtchn_fd(xen);
     d.loop = evloop_new();
-    int rc = evloop_catch_signals(d.loop);
+    rc = evloop_catch_signals(d.loop);
     d.evtchn =
         (struct ev_fd){ .fd = fd, .events = POLLIN, .handler = console_on_event, .owner = &d };
     evloop_add(d.loop, &d.evtchn);

@@ -34,6 +34,15 @@ void joist_close(struct joist *h)
     free(h);
 }
 
+int joist_open_devices(struct joist *h)
+{
+    int rc = joist_need_call(h);
+
+    rc = rc < 0 ? rc : joist_need_evtchn(h);
+    rc = rc < 0 ? rc : joist_need_gnttab(h);
+    return rc < 0 ? rc : joist_need_foreign(h);
+}
+
 bool joist_has_hypervisor(void)
 {
     return port_has_hypervisor();

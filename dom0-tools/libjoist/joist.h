@@ -23,6 +23,8 @@ struct xen_sysctl;
 
 int joist_open(struct joist **out);
 void joist_close(struct joist *h);
+/* Opens every device now, so that none is missing later and descriptors do not grow with use. */
+int joist_open_devices(struct joist *h);
 /* False on a machine without a hypervisor (no /proc/xen/privcmd and no /dev/xen/privcmd). */
 bool joist_has_hypervisor(void);
 

@@ -85,13 +85,13 @@ static int introduce_self(struct server *s)
 
 int server_attach(struct server *s)
 {
-    int fd = joist_evtchn_fd(s->xen);
-    int rc;
+    int rc = joist_open_devices(s->xen);
 
-    if (fd < 0) {
-        log_error("event channels: %s", joist_strerror(fd));
-        return fd;
+    if (rc < 0) {
+        log_error("the hypervisor's devices: %s", joist_strerror(rc));
+        return rc;
     }
+    int fd = joist_evtchn_fd(s->xen);
     rc = restore_attach(s);
     if (rc == 0 && !domain_find(s, 0)) {
         rc = introduce_self(s);
