@@ -16,6 +16,7 @@
 #include "joistd/report.h"
 
 #define CONNS_MAX 256
+#define OUT_MAX   (1 << 20) /* bytes a client may leave unread before its requests have to wait */
 
 enum wait_kind {
     WAIT_NONE,
@@ -80,7 +81,8 @@ static void flush(struct conn *c)
             break;
         }
     }
-    c->source.events = (short)(POLLIN | (c->out.len > 0 ? POLLOUT : 0));
+    c->source.events =
+        (short)((c->out.len < OUT_MAX ? POLLIN : 0) | (c->out.len > 0 ? POLLOUT : 0));
 }
 
 /* Sends one reply; takes over `reply`. */
@@ -377,7 +379,7 @@ static void serve(struct conn *c)
     uint8_t *end;
     size_t n;
 
-    while (c->wait == WAIT_NONE && !c->is_dead && c->in.len > 0 &&
+    while (c->wait == WAIT_NONE && !c->is_dead && c->out.len < OUT_MAX && c->in.len > 0 &&
            (end = memchr(buf_data(&c->in), '\n', c->in.len)) != NULL) {
         n = (size_t)(end - (uint8_t *)buf_data(&c->in));
         request = json_loadb(buf_data(&c->in), n, JSON_REJECT_DUPLICATES, &why);
@@ -407,8 +409,9 @@ static void conn_ready(struct ev_fd *src, short revents)
 
     if ((revents & POLLOUT) != 0) {
         flush(c);
+        serve(c); /* what had to wait */
     }
-    if ((revents & (POLLIN | POLLHUP | POLLERR)) != 0) {
+    if ((revents & POLLIN) != 0 || (revents & (POLLHUP | POLLERR)) != 0) {
         n = recv(src->fd, buf_room(&c->in, 16384), 16384, MSG_DONTWAIT);
         if (n > 0) {
             buf_added(&c->in, (size_t)n);

@@ -9,10 +9,12 @@
 #include <sys/utsname.h>
 
 #include "abi/hcall_nr.h"
+#include "abi/memory.h"
 #include "abi/sched.h"
 #include "abi/sysctl.h"
 #include "abi/version.h"
 
+#define MAP_BYTES 512       /* of a CPU map: more CPUs than there can be */
 #define LIST_STEP 256       /* domains asked for in one call */
 #define LOG_MAX   (4 << 20) /* bytes of log that are fetched */
 
@@ -138,6 +140,11 @@ const char *host_reason_name(int reason)
     }
 }
 
+static bool has_bit(const uint8_t *map, uint32_t i)
+{
+    return ((unsigned int)map[i / 8] >> (i % 8) & 1u) != 0;
+}
+
 /* A text out of a buffer that may hold no end mark and any bytes: ASCII or '?'. */
 static json_t *plain(const char *text, size_t size)
 {
@@ -233,6 +240,44 @@ static void add_version(struct joist *h, json_t *out)
     json_object_set_new(out, "cc_compile_date", plain(ci.compile_date, sizeof(ci.compile_date)));
 }
 
+/* What sharing between guests saves, in MiB as xl prints it; a hypervisor without it answers 0. */
+static void add_sharing(struct joist *h, json_t *out)
+{
+    struct joist_args freed = { { XENMEM_get_sharing_freed_pages } };
+    struct joist_args used = { { XENMEM_get_sharing_shared_pages } };
+    long n = joist_hypercall(h, __HYPERVISOR_memory_op, &freed);
+
+    if (n >= 0) {
+        json_object_set_new(out, "sharing_freed_memory", json_integer(n / 256));
+    }
+    n = joist_hypercall(h, __HYPERVISOR_memory_op, &used);
+    if (n >= 0) {
+        json_object_set_new(out, "sharing_used_memory", json_integer(n / 256));
+    }
+}
+
+/* CPUs that belong to no pool. */
+static void add_free_cpus(struct joist *h, json_t *out)
+{
+    struct xen_sysctl op = { .cmd = XEN_SYSCTL_cpupool_op };
+    uint8_t *map = joist_buf_alloc(h, MAP_BYTES);
+    json_int_t n = 0;
+    uint32_t i;
+
+    if (map == NULL) {
+        return;
+    }
+    op.u.cpupool_op.op = XEN_SYSCTL_CPUPOOL_OP_FREEINFO;
+    op.u.cpupool_op.cpumap = (struct xenctl_bitmap){ { (uintptr_t)map }, MAP_BYTES * 8 };
+    if (joist_sysctl(h, &op) >= 0) {
+        for (i = 0; i < MAP_BYTES * 8; i++) {
+            n += has_bit(map, i);
+        }
+        json_object_set_new(out, "free_cpus", json_integer(n));
+    }
+    joist_buf_free(h, map);
+}
+
 json_t *host_info(struct joist *h, int *rc)
 {
     struct xen_sysctl op = { .cmd = XEN_SYSCTL_physinfo };
@@ -247,17 +292,14 @@ json_t *host_info(struct joist *h, int *rc)
     out = json_object();
     add_machine(out, &op.u.physinfo);
     add_version(h, out);
+    add_sharing(h, out);
+    add_free_cpus(h, out);
     if (joist_sysctl(h, &id) >= 0) {
         json_object_set_new(
             out, "xen_scheduler",
             json_string(id.u.sched_id.sched_id == XEN_SCHEDULER_CREDIT2 ? "credit2" : "other"));
     }
     return out;
-}
-
-static bool has_bit(const uint8_t *map, uint32_t i)
-{
-    return ((unsigned int)map[i / 8] >> (i % 8) & 1u) != 0;
 }
 
 /* A bitmap as "0-2,5", or "all" when each of `bits` is set. */

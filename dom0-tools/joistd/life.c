@@ -214,6 +214,7 @@ static void build_failed_for_good(struct guest *g, const struct fail *f)
     if (g->is_restart_due) {
         life_note_end(g, "restart-failed", line);
     }
+    state_remove(g); /* before anybody is told: the answer means that nothing is left */
     api_event(g->d, g, EVENT_FAILED, f);
     g->is_restart_due = false;
 }
@@ -302,6 +303,9 @@ static void end_done(struct job *j, json_t *report)
     if (!json_is_true(json_object_get(report, "gone"))) {
         log_warn("%s: domain %d is destroyed, but something still holds memory of it",
                  g->config.name, g->domid);
+    }
+    if (!g->is_restart_due) {
+        state_remove(g); /* the answer means that nothing is left */
     }
     api_event(g->d, g, EVENT_GONE, NULL);
     g->domid = -1;

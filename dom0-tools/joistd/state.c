@@ -13,6 +13,7 @@
 #include "joistd/xlcfg.h"
 
 static const char suffix[] = ".json";
+static const char unfinished[] = ".new"; /* being written when the daemon was killed */
 
 static const char *state_name(enum guest_state s)
 {
@@ -72,7 +73,7 @@ int state_save(const struct guest *g)
         return -ENOMEM;
     }
     file_name(g, suffix, path, sizeof(path));
-    file_name(g, ".new", next, sizeof(next));
+    file_name(g, unfinished, next, sizeof(next));
     rc = write_file(next, text);
     free(text);
     if (rc == 0 && rename(next, path) != 0) {
@@ -132,6 +133,9 @@ void state_load_all(struct joistd *d)
         if (n == 36 + sizeof(suffix) - 1 && strcmp(e->d_name + 36, suffix) == 0) {
             snprintf(path, sizeof(path), "%s/%s", d->state_dir, e->d_name);
             load(d, path);
+        } else if (n > sizeof(unfinished) && strcmp(e->d_name + n - 4, unfinished) == 0) {
+            snprintf(path, sizeof(path), "%s/%s", d->state_dir, e->d_name);
+            unlink(path);
         }
     }
     if (dir != NULL) {

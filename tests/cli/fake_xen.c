@@ -328,6 +328,8 @@ static int sysctl(struct xen_sysctl *op)
             .free_pages = fake_free_frames(fake),
         };
         return 0;
+    case XEN_SYSCTL_cpupool_op:
+        return op->u.cpupool_op.op == XEN_SYSCTL_CPUPOOL_OP_FREEINFO ? 0 : -EINVAL;
     case XEN_SYSCTL_readconsole:
         if (fake->log_cleared) {
             op->u.readconsole.count = 0;
@@ -374,9 +376,15 @@ static long memory_op(unsigned int cmd, void *arg)
     if (cmd == XENMEM_populate_physmap) {
         return populate(arg);
     }
-    d = domain(map->domid);
-    if (cmd != XENMEM_set_memory_map || d == NULL || map->map.nr_entries != 1) {
+    if (cmd == XENMEM_get_sharing_freed_pages || cmd == XENMEM_get_sharing_shared_pages) {
+        return 0;
+    }
+    if (cmd != XENMEM_set_memory_map) {
         return -ENOSYS;
+    }
+    d = domain(map->domid);
+    if (d == NULL || map->map.nr_entries != 1) {
+        return -EINVAL;
     }
     d->map_bytes = ((struct e820entry *)(uintptr_t)map->map.buffer.va)->size;
     return 0;
