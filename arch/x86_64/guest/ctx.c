@@ -85,6 +85,8 @@ static void set_registers(struct vcpu *v, const struct vcpu_guest_context *c)
         .rsp = u->rsp,
         .ss = u->ss | 3u,
     };
+    /* The processor's IOPL stays 0: what the guest asks for is kept for emulation. */
+    v->arch.iopl = (uint8_t)((u->rflags & RFLAGS_IOPL) >> RFLAGS_IOPL_SHIFT);
     v->arch.kernel_mode = (c->flags & VGCF_in_kernel) != 0;
     v->arch.ds = u->ds;
     v->arch.es = u->es;
@@ -228,7 +230,8 @@ void port_vcpu_get_context(struct vcpu *v, void *ctx)
         .rip = r->rip,
         .cs = (uint16_t)(v->arch.kernel_mode ? r->cs & ~UINT64_C(3) : r->cs),
         .saved_upcall_mask = v->info->evtchn_upcall_mask,
-        .rflags = (r->rflags & ~RFLAGS_IF) | (v->info->evtchn_upcall_mask ? 0 : RFLAGS_IF),
+        .rflags = (r->rflags & ~RFLAGS_IF) | (v->info->evtchn_upcall_mask ? 0 : RFLAGS_IF) |
+                  (uint64_t)v->arch.iopl << RFLAGS_IOPL_SHIFT,
         .rsp = r->rsp,
         .ss = (uint16_t)r->ss,
         .ds = v->arch.ds,
