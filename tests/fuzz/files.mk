@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
 # Fuzzers: one line each. fuzz-NAME-objs adds objects, fuzz-NAME-lib replaces the core's host library.
 fuzz-y += fuzz_bzimage
+fuzz-y += fuzz_control
 fuzz-y += fuzz_elf
 fuzz-y += fuzz_kv
 fuzz-y += fuzz_mmu
 fuzz-fuzz_mmu-objs := tests/unit/mm_kit.o
+fuzz-fuzz_control-objs := tests/unit/mm_kit.o

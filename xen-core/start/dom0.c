@@ -91,6 +91,7 @@ void dom0_build(const struct boot_info *bi)
     log_info("domain 0: %u vcpus, %lu MiB", vcpus, (unsigned long)(frames / FRAMES_PER_MIB));
     port_dom0_load(d, d->vcpu[0], bi, frames);
     atomic_store(&d->life, DL_ALIVE);
+    d->ctl_pause_count = 0; /* the pause of creation ends here; nobody else will end it */
     domain_unpause(d);
     vcpu_up(d->vcpu[0]);
 }
