@@ -377,6 +377,7 @@ def make_dom0():
     skeleton(a, kernel, DOM0_MODULES, demo("dom0-inittab"), demo("dom0-rc"), demo("dom0-profile"))
     a.file("etc/service", demo("dom0-service"), 0o755)
     a.file("etc/motd", demo("dom0-motd"))
+    a.file("etc/mdev.conf", b"$MODALIAS=.* 0:0 660 @modprobe -q \"$MODALIAS\"\n")
     for d in "etc/joist var/lib/joist var/log/joist run/joist run/xenstored".split():
         a.dir(d)
     for cfg in sorted(glob.glob(os.path.join(DEMO, "*.cfg"))):
