@@ -292,7 +292,8 @@ FUZZ_SECONDS ?= 4
 T ?= 60
 
 unit-build: $(unit-bin)
-host-lib: $(O)/libcore-host.a $(O)/libtools-host.a
+core-lib: $(O)/libcore-host.a
+host-lib: core-lib $(O)/libtools-host.a
 fuzz-build: $(fuzz-bin)
 
 unit: unit-build
@@ -369,5 +370,5 @@ help:
 lint-%:
 	$(Q)$(PYTHON) tests/lint/lint.py $*
 
-.PHONY: all hypervisor tools host-lib unit-build fuzz-build unit fuzz-smoke fuzz lint check-qemu check-system all-configs setup check \
+.PHONY: all hypervisor tools host-lib core-lib unit-build fuzz-build unit fuzz-smoke fuzz lint check-qemu check-system all-configs setup check \
         test test-long bench run install clean format help menuconfig defconfig olddefconfig

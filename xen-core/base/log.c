@@ -9,8 +9,11 @@
 #include "port/console.h"
 #include "port/time.h"
 
-#define RING_SIZE 65536u /* a power of two */
+#include "config.h"
+
+#define RING_SIZE (CONFIG_LOG_RING_KB * 1024u)
 #define LINE_SIZE 320u
+_Static_assert((RING_SIZE & (RING_SIZE - 1)) == 0, "the log ring's size is a power of two");
 
 /* A domain may cause so many lines at once, and so many a second after that. */
 #define GUEST_BURST  20u
@@ -21,7 +24,7 @@ static char ring[RING_SIZE]; /* [log] */
 static uint32_t ring_end;    /* bytes ever written, modulo 2^32 [log] */
 static uint32_t ring_start;  /* oldest byte kept; moved by `clear` too [log] */
 static char last_out;        /* last byte on the console [log] */
-static enum log_level level_hypervisor = LOG_INFO;
+static enum log_level level_hypervisor = CONFIG_LOG_LEVEL;
 static enum log_level level_guest = LOG_WARN;
 
 static const char prefix[] = "(JOIST) ";
