@@ -367,8 +367,8 @@ void guest_cpuid(struct vcpu *v, uint32_t leaf, uint32_t subleaf, struct cpuid_l
     if (leaf == 1) {
         /* Two per vcpu, so that no two look like threads of one core. */
         out->b |= v->id << 25;
-        out->c &= ~BIT(27);
-        if (v->arch.cr4 & CR4_OSXSAVE) {
+        /* OSXSAVE is the processor's, on for all: PV kernels take it as the leave to use XSAVE. */
+        if (out->c & BIT(26)) {
             out->c |= BIT(27);
         }
         if (!v->d->is_hw) {
