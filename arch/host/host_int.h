@@ -15,5 +15,3 @@ extern bool host_flat;
 /* This cpu's model of its cache forgets all (or, for a change of root, what is not global). */
 void host_tlb_clear(unsigned int cpu);
 void host_tlb_init(void);
-/* Interrupts that a thread would take while it waits. */
-void host_serve(void);

@@ -164,6 +164,20 @@ static bool walk(struct frame *root, uint64_t va, bool write, struct slot *out)
     return !write || writable;
 }
 
+static void audit_slot(const struct slot *s)
+{
+    struct frame *f = frame_of(s->mfn);
+
+    if (f == NULL) {
+        return;
+    }
+    uint64_t w = frame_word(f);
+    enum frame_type t = frame_word_type(w);
+    bool is_used_as_table = t >= FT_PT1 && (w & FW_TREFS_MASK) != 0 && (w & FW_SETTLING) == 0;
+    bug_if(s->writable && is_used_as_table);
+    bug_if((w & FW_REFS_MASK) != 0 && f->owner != s->owner);
+}
+
 bool host_access(struct vcpu *v, uint64_t va, bool write, uint64_t *val)
 {
     unsigned int cpu = port_cpu_id();
@@ -190,6 +204,7 @@ bool host_access(struct vcpu *v, uint64_t va, bool write, uint64_t *val)
         ok = true; /* a device: reads as zero */
         *val = 0;
     } else if (hit || ok) {
+        audit_slot(s);
         uint64_t *p = (uint64_t *)port_frame_va(s->mfn) + (va & ~PAGE_MASK) / 8;
         ok = true;
         if (write) {
@@ -200,20 +215,6 @@ bool host_access(struct vcpu *v, uint64_t va, bool write, uint64_t *val)
     }
     (void)pthread_mutex_unlock(&tlb[cpu].lock);
     return ok;
-}
-
-static void audit_slot(const struct slot *s)
-{
-    struct frame *f = frame_of(s->mfn);
-
-    if (f == NULL) {
-        return;
-    }
-    uint64_t w = frame_word(f);
-    enum frame_type t = frame_word_type(w);
-    bool is_used_as_table = t >= FT_PT1 && (w & FW_TREFS_MASK) != 0 && (w & FW_SETTLING) == 0;
-    bug_if(s->writable && is_used_as_table);
-    bug_if((w & FW_REFS_MASK) != 0 && f->owner != s->owner);
 }
 
 void host_tlb_audit(void)

@@ -34,10 +34,11 @@ unit-y += $(core-kit-tests)
 $(foreach t,$(core-kit-tests),$(eval unit-$(t)-objs := tests/unit/core_kit.o))
 
 # Memory on the host machine: guests with page tables (mm_kit), an audit of all frames after each step.
-unit-y += test_frame test_heap test_mmu_update test_mmuext test_insn test_pt_write test_desc
+unit-y += test_frame test_heap test_mmu_update test_mmuext test_insn test_pt_write test_mm_threads test_desc
 unit-test_frame-objs := tests/unit/mm_kit.o
 unit-test_heap-objs := tests/unit/mm_kit.o
 unit-test_mmu_update-objs := tests/unit/mm_kit.o
 unit-test_mmuext-objs := tests/unit/mm_kit.o
+unit-test_mm_threads-objs := tests/unit/mm_kit.o
 unit-test_desc-objs := tests/unit/mm_kit.o
 unit-test_pt_write-objs := tests/unit/mm_kit.o

@@ -23,7 +23,7 @@ extern _Thread_local struct host_cpu *host_this_cpu;
 extern unsigned char *host_ram; /* frame n of the machine lies at host_ram + n * PAGE_SIZE */
 extern uint64_t host_ticks;     /* virtual clock: 1 tick is 1 ns */
 
-void host_relax(void); /* handles requests of other cpus */
+void host_relax(void); /* gives way to other threads */
 
 static inline unsigned int port_cpu_id(void)
 {
