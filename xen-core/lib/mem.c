@@ -25,19 +25,21 @@ static void word_store(void *p, uint64_t v)
 /* Copy forwards; right for any two areas of which the target does not begin inside the source. */
 static void copy_up(unsigned char *to, const unsigned char *from, size_t size)
 {
-    while (size >= 4 * WORD) {
-        uint64_t a = word_load(from);
-        uint64_t b = word_load(from + WORD);
-        uint64_t c = word_load(from + 2 * WORD);
-        uint64_t d = word_load(from + 3 * WORD);
+    while (size >= 8 * WORD) {
+        for (unsigned int half = 0; half < 8 * WORD; half += 4 * WORD) {
+            uint64_t a = word_load(from + half);
+            uint64_t b = word_load(from + half + WORD);
+            uint64_t c = word_load(from + half + 2 * WORD);
+            uint64_t d = word_load(from + half + 3 * WORD);
 
-        word_store(to, a);
-        word_store(to + WORD, b);
-        word_store(to + 2 * WORD, c);
-        word_store(to + 3 * WORD, d);
-        to += 4 * WORD;
-        from += 4 * WORD;
-        size -= 4 * WORD;
+            word_store(to + half, a);
+            word_store(to + half + WORD, b);
+            word_store(to + half + 2 * WORD, c);
+            word_store(to + half + 3 * WORD, d);
+        }
+        to += 8 * WORD;
+        from += 8 * WORD;
+        size -= 8 * WORD;
     }
     while (size >= WORD) {
         word_store(to, word_load(from));

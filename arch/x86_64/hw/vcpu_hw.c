@@ -141,10 +141,17 @@ void port_vcpu_switch(struct vcpu *prev, struct vcpu *next)
     x86_on_base(next->is_idle ? run_idle : run_guest, next);
 }
 
-void cpu_load_root(struct vcpu *v, bool flush_global)
+/* Machine address of the frame: the same arithmetic as frame_mfn(), in two instructions less. */
+static inline uint64_t root_pa(const struct vcpu *v)
 {
     const struct frame *f = v->arch.kernel_mode ? v->arch.root_kernel : v->arch.root_user;
-    uint64_t root = mfn_to_paddr(frame_mfn(f));
+
+    return ((uint64_t)f - HV_FRAMES) * (PAGE_SIZE / sizeof(struct frame));
+}
+
+void cpu_load_root(struct vcpu *v, bool flush_global)
+{
+    uint64_t root = root_pa(v);
 
     if (flush_global) {
         tlb_flush_load(root);
@@ -155,9 +162,9 @@ void cpu_load_root(struct vcpu *v, bool flush_global)
 
 void cpu_toggle_mode(struct vcpu *v)
 {
-    cpu_swapgs();
+    __asm__ volatile("swapgs" ::: "memory");
     v->arch.kernel_mode = !v->arch.kernel_mode;
-    cpu_load_root(v, false);
+    write_cr3(root_pa(v));
 }
 
 struct regs *cpu_guest_regs(void)

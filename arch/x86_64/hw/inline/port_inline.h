@@ -103,34 +103,6 @@ static inline bool x86_guest_range(uint64_t va, size_t n)
 size_t x86_guest_read(void *dst, uint64_t src, size_t n);
 size_t x86_guest_write(uint64_t dst, const void *src, size_t n);
 
-/* One word; false on a fault. */
-static inline bool x86_read_word(uint64_t *to, uint64_t va)
-{
-    uint64_t val;
-
-    __asm__ goto("1: movq (%1), %0\n" X86_FIXUP("1b", "%l2")
-                 : "=r"(val)
-                 : "r"(va)
-                 : "memory"
-                 : fault);
-    *to = val;
-    return true;
-fault:
-    return false;
-}
-
-static inline bool x86_write_word(uint64_t va, uint64_t val)
-{
-    __asm__ goto("1: movq %0, (%1)\n" X86_FIXUP("1b", "%l2")
-                 :
-                 : "r"(val), "r"(va)
-                 : "memory"
-                 : fault);
-    return true;
-fault:
-    return false;
-}
-
 static inline void x86_access_begin(void)
 {
     __asm__ volatile(X86_STAC ::: "memory");
@@ -141,52 +113,61 @@ static inline void x86_access_end(void)
     __asm__ volatile(X86_CLAC ::: "memory");
 }
 
-/* Copies of a constant number of words, up to this many, are straight code. */
+/* Copies of a constant number of words, up to this many, are straight code: a load and a store each. */
 #define X86_COPY_WORDS 9u
 
-#define X86_WORD(i, copy) (n <= (i) || copy)
-#define X86_EACH_WORD(copy)                                                     \
-    X86_WORD(0, copy(0)) && X86_WORD(1, copy(1)) && X86_WORD(2, copy(2)) &&     \
-        X86_WORD(3, copy(3)) && X86_WORD(4, copy(4)) && X86_WORD(5, copy(5)) && \
-        X86_WORD(6, copy(6)) && X86_WORD(7, copy(7)) && X86_WORD(8, copy(8))
-#define X86_READ(i)  x86_read_word(&word[i], va + 8 * (i))
-#define X86_WRITE(i) x86_write_word(va + 8 * (i), word[i])
+/* The instructions for `n` words; one side or the other may fault. rax is the way between. */
+#define X86_COPY(fault_load, fault_store)                                                          \
+    ".set .Lx86_at, 0\n.rept %c[n]\n"                                                              \
+    "1: mov .Lx86_at(%[from]), %%rax\n2: mov %%rax, .Lx86_at(%[to])\n"                             \
+    ".pushsection .ex_table, \"a\"\n" fault_load fault_store ".popsection\n"                       \
+    ".set .Lx86_at, .Lx86_at + 8\n.endr\n"
 
-static inline __attribute__((always_inline)) bool x86_read_words(uint64_t *word, uint64_t va,
-                                                                 size_t n)
+/* false on a fault. `n` is constant. */
+static inline __attribute__((always_inline)) bool x86_read_words(void *to, uint64_t va, size_t n)
 {
-    if (!x86_guest_range(va, 8 * n)) {
+    if (!__builtin_expect(x86_guest_range(va, 8 * n), 1)) {
         return false;
     }
     x86_access_begin();
-    bool ok = X86_EACH_WORD(X86_READ);
+    __asm__ goto(X86_COPY(".quad 1b, %l[fault]\n", "")
+                 :
+                 : [to] "r"(to), [from] "r"(va), [n] "i"(n)
+                 : "rax", "memory"
+                 : fault);
     x86_access_end();
-    return ok;
+    return true;
+fault:
+    x86_access_end();
+    return false;
 }
 
-static inline __attribute__((always_inline)) bool x86_write_words(uint64_t va, const uint64_t *word,
+static inline __attribute__((always_inline)) bool x86_write_words(uint64_t va, const void *from,
                                                                   size_t n)
 {
-    if (!x86_guest_range(va, 8 * n)) {
+    if (!__builtin_expect(x86_guest_range(va, 8 * n), 1)) {
         return false;
     }
     x86_access_begin();
-    bool ok = X86_EACH_WORD(X86_WRITE);
+    __asm__ goto(X86_COPY("", ".quad 2b, %l[fault]\n")
+                 :
+                 : [to] "r"(va), [from] "r"(from), [n] "i"(n)
+                 : "rax", "memory"
+                 : fault);
     x86_access_end();
-    return ok;
+    return true;
+fault:
+    x86_access_end();
+    return false;
 }
 
 /* A copy that faults is done again by the slow function, which knows how far it comes. */
 __attribute__((warn_unused_result)) static inline __attribute__((always_inline)) size_t guest_read(
     void *dst, gptr_t src, size_t n)
 {
-    if (__builtin_constant_p(n) && n % 8 == 0 && n <= 8 * X86_COPY_WORDS) {
-        uint64_t word[X86_COPY_WORDS];
-
-        if (__builtin_expect(x86_read_words(word, src.va, n / 8), 1)) {
-            __builtin_memcpy(dst, word, n);
-            return 0;
-        }
+    if (__builtin_constant_p(n) && n % 8 == 0 && n <= 8 * X86_COPY_WORDS &&
+        x86_read_words(dst, src.va, n / 8)) {
+        return 0;
     }
     return x86_guest_read(dst, src.va, n);
 }
@@ -194,13 +175,9 @@ __attribute__((warn_unused_result)) static inline __attribute__((always_inline))
 __attribute__((warn_unused_result)) static inline __attribute__((always_inline)) size_t guest_write(
     gptr_t dst, const void *src, size_t n)
 {
-    if (__builtin_constant_p(n) && n % 8 == 0 && n <= 8 * X86_COPY_WORDS) {
-        uint64_t word[X86_COPY_WORDS];
-
-        __builtin_memcpy(word, src, n);
-        if (__builtin_expect(x86_write_words(dst.va, word, n / 8), 1)) {
-            return 0;
-        }
+    if (__builtin_constant_p(n) && n % 8 == 0 && n <= 8 * X86_COPY_WORDS &&
+        x86_write_words(dst.va, src, n / 8)) {
+        return 0;
     }
     return x86_guest_write(dst.va, src, n);
 }
