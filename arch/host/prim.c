@@ -287,3 +287,9 @@ bool cpu_ids(unsigned int cpu, uint32_t *apic_id, uint32_t *acpi_id)
     *acpi_id = cpu;
     return cpu < host_cpu_count;
 }
+
+bool cpu_m2p_extent(uint64_t n, mfn_t *mfn)
+{
+    *mfn = n == 1 ? INVALID_MFN : MFN(n * 512);
+    return n < 3;
+}

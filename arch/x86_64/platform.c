@@ -230,6 +230,7 @@ static void deny_own(void)
 void port_late_init(const struct boot_info *bi)
 {
     deny_own();
+    paging_share_m2p();
     start_input();
     efi_rt_init(bi);
     tsc_watch_rtc();

@@ -65,6 +65,11 @@ int64_t port_set_memory_map(struct vcpu *v, gptr_t arg, struct hcall_args *a)
     return port_memory_map(v, arg, a);
 }
 
+int64_t port_machphys_mfn_list(struct vcpu *v, gptr_t arg, struct hcall_args *a)
+{
+    return port_memory_map(v, arg, a);
+}
+
 int64_t port_machphys_mapping(struct vcpu *v, gptr_t arg, struct hcall_args *a)
 {
     return port_memory_map(v, arg, a);

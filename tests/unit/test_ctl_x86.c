@@ -73,6 +73,13 @@ bool cpu_ids(unsigned int cpu, uint32_t *apic_id, uint32_t *acpi_id)
     return cpu < 16;
 }
 
+/* Four pieces, the third of them a hole. */
+bool cpu_m2p_extent(uint64_t n, mfn_t *mfn)
+{
+    *mfn = n == 2 ? INVALID_MFN : MFN(1000 + n * 512);
+    return n < 4;
+}
+
 void x86_hypercall_page_fill(void *page)
 {
     memset(page, 0xc3, PAGE_SIZE);
@@ -159,6 +166,20 @@ static void test_domain_map(void **state)
     assert_memory_equal(fake_at(BUF), map, sizeof(map[0]));
     assert_int_equal(port_machphys_mapping(fake_caller(1), gptr(BUF), &none), 0);
     assert_int_equal(((struct xen_machphys_mapping *)fake_at(BUF))->v_start, 0xffff800000000000);
+
+    struct xen_machphys_mfn_list *list = fake_at(ARG);
+    const uint64_t *got = fake_at(BUF);
+    *list = (struct xen_machphys_mfn_list){ 10, { BUF }, 0 };
+    assert_int_equal(port_machphys_mfn_list(fake_caller(1), gptr(ARG), &none), 0);
+    assert_int_equal(list->nr_extents, 4);
+    assert_int_equal(got[1], 1512);
+    assert_int_equal(got[2], 1512); /* a hole repeats its neighbour */
+    assert_int_equal(got[3], 2536);
+    list->max_extents = 2;
+    assert_int_equal(port_machphys_mfn_list(fake_caller(1), gptr(ARG), &none), 0);
+    assert_int_equal(list->nr_extents, 2);
+    list->extent_start = gptr(64);
+    assert_int_equal(port_machphys_mfn_list(fake_caller(1), gptr(ARG), &none), -EFAULT);
 }
 
 static void test_topology(void **state)

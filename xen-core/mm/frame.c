@@ -242,6 +242,14 @@ void frame_reserve(mfn_t first, mfn_t end)
     }
 }
 
+void frame_share(mfn_t first, mfn_t end)
+{
+    for (uint64_t n = first.n; n < end.n && n < frame_limit; n++) {
+        bug_if(frame_word(&frame_table[n]) != (FW_RAM | FW_REF));
+        frame_table[n].owner = dom_xen;
+    }
+}
+
 void frame_init(void)
 {
     bug_if(frame_table == NULL || frame_limit == 0);

@@ -51,7 +51,7 @@ enum frame_type {
 #define FW_TYPE(t)    ((uint64_t)(t) << FW_TYPE_SHIFT)
 #define FW_VALID      (UINT64_C(1) << 56) /* the walk of a typed frame is complete */
 #define FW_PARTIAL    (UINT64_C(1) << 57) /* a walk over this frame is not complete */
-#define FW_PINNED     (UINT64_C(1) << 58) /* the guest holds one extra reference and type reference */
+#define FW_PINNED     (UINT64_C(1) << 58) /* the guest holds a reference and type reference more */
 #define FW_LOCK       (UINT64_C(1) << 59) /* level-1 entries of this table are being changed */
 #define FW_SETTLING   (UINT64_C(1) << 60) /* new type chosen, stale TLB entries being flushed */
 #define FW_RELEASED   (UINT64_C(1) << 61) /* the owner has given up its own reference */
@@ -219,3 +219,6 @@ void frame_free_taken(struct frame *f, struct domain *d);
 void frame_init(void);
 /* Start of day: the frames [first, end) are RAM in use by the hypervisor: refs 1, no owner. */
 void frame_reserve(mfn_t first, mfn_t end);
+/* Reserved frames become dom_xen's: whoever may name it can map them read-only. Pseudo-domains
+ * exist. */
+void frame_share(mfn_t first, mfn_t end);

@@ -64,4 +64,5 @@ int64_t port_sysctl_get_cpu_policy(struct vcpu *v, struct xen_sysctl *op);
 int64_t port_memory_map(struct vcpu *v, gptr_t arg, struct hcall_args *a);
 int64_t port_machine_memory_map(struct vcpu *v, gptr_t arg, struct hcall_args *a);
 int64_t port_set_memory_map(struct vcpu *v, gptr_t arg, struct hcall_args *a);
+int64_t port_machphys_mfn_list(struct vcpu *v, gptr_t arg, struct hcall_args *a);
 int64_t port_machphys_mapping(struct vcpu *v, gptr_t arg, struct hcall_args *a);

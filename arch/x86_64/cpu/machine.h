@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "mm/addr.h"
+
 /* An interrupt message of a PCI function. */
 struct msi_source {
     uint16_t segment;
@@ -38,3 +40,7 @@ int cpu_acpi_sleep(unsigned int state, uint16_t val_a, uint16_t val_b);
 
 /* Of an online cpu; false otherwise. */
 bool cpu_ids(unsigned int cpu, uint32_t *apic_id, uint32_t *acpi_id);
+
+/* Where the n-th 2 MiB of the machine-to-physical table lie; INVALID_MFN where it is a hole. False
+ * beyond its end. */
+bool cpu_m2p_extent(uint64_t n, mfn_t *mfn);

@@ -5,6 +5,7 @@
 #include "abi/arch_x86_64.h"
 #include "abi/errno.h"
 #include "abi/memory.h"
+#include "cpu/machine.h"
 #include "domain/domain.h"
 #include "domain/priv.h"
 #include "domain/vcpu.h"
@@ -177,4 +178,28 @@ int64_t port_machphys_mapping(struct vcpu *v, gptr_t arg, struct hcall_args *a)
     (void)v;
     (void)a;
     return guest_write(arg, &m, sizeof(m)) ? -EFAULT : 0;
+}
+
+/* One frame number for each 2 MiB of the table; a hole in it repeats the one before, as the ABI's
+ * users map them all. */
+int64_t port_machphys_mfn_list(struct vcpu *v, gptr_t arg, struct hcall_args *a)
+{
+    struct xen_machphys_mfn_list list;
+    mfn_t mfn = MFN(0);
+    mfn_t next;
+    uint32_t n = 0;
+
+    (void)v;
+    (void)a;
+    if (guest_read(&list, arg, sizeof(list)) != 0) {
+        return -EFAULT;
+    }
+    for (; n < list.max_extents && cpu_m2p_extent(n, &next); n++) {
+        mfn = mfn_eq(next, INVALID_MFN) ? mfn : next;
+        if (guest_write(gptr_at(list.extent_start, n, sizeof(mfn.n)), &mfn.n, sizeof(mfn.n)) != 0) {
+            return -EFAULT;
+        }
+    }
+    list.nr_extents = n;
+    return guest_write(arg, &list, sizeof(list)) ? -EFAULT : 0;
 }

@@ -9,18 +9,19 @@
 
 typedef uint64_t pte_t;
 
-#define PTE_P    (UINT64_C(1) << 0)
-#define PTE_RW   (UINT64_C(1) << 1)
-#define PTE_US   (UINT64_C(1) << 2)
-#define PTE_PWT  (UINT64_C(1) << 3)
-#define PTE_PCD  (UINT64_C(1) << 4)
-#define PTE_A    (UINT64_C(1) << 5)
-#define PTE_D    (UINT64_C(1) << 6)
-#define PTE_PSE  (UINT64_C(1) << 7) /* levels 2-4; PAT in level 1 */
-#define PTE_PAT  (UINT64_C(1) << 7)
-#define PTE_G    (UINT64_C(1) << 8)
-#define PTE_AVL  (UINT64_C(7) << 9)
-#define PTE_GUEST_KERNEL (UINT64_C(1) << 52) /* ours: a kernel-mode page of the guest (US is forced) */
+#define PTE_P   (UINT64_C(1) << 0)
+#define PTE_RW  (UINT64_C(1) << 1)
+#define PTE_US  (UINT64_C(1) << 2)
+#define PTE_PWT (UINT64_C(1) << 3)
+#define PTE_PCD (UINT64_C(1) << 4)
+#define PTE_A   (UINT64_C(1) << 5)
+#define PTE_D   (UINT64_C(1) << 6)
+#define PTE_PSE (UINT64_C(1) << 7) /* levels 2-4; PAT in level 1 */
+#define PTE_PAT (UINT64_C(1) << 7)
+#define PTE_G   (UINT64_C(1) << 8)
+#define PTE_AVL (UINT64_C(7) << 9)
+#define PTE_GUEST_KERNEL \
+    (UINT64_C(1) << 52) /* ours: a kernel-mode page of the guest (US is forced) */
 #define PTE_NX   (UINT64_C(1) << 63)
 #define PTE_ADDR UINT64_C(0x000ffffffffff000)
 

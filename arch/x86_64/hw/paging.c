@@ -9,8 +9,10 @@
  */
 #include "hw/paging.h"
 
+#include "abi/arch_x86_64.h"
 #include "base/log.h"
 #include "base/panic.h"
+#include "cpu/machine.h"
 #include "cpu/msr.h"
 #include "hw/asm.h"
 #include "hw/cpu.h"
@@ -365,6 +367,30 @@ uint64_t *paging_percpu_table(unsigned int cpu)
 void paging_percpu_map(unsigned int cpu, uint32_t offset, paddr_t pa, uint64_t flags)
 {
     paging_percpu_table(cpu)[offset / PAGE_SIZE] = pa | flags;
+}
+
+bool cpu_m2p_extent(uint64_t n, mfn_t *mfn)
+{
+    uint64_t off = n * SIZE_2M;
+
+    if (n >= MACH2PHYS_NR_ENTRIES * sizeof(uint64_t) / SIZE_2M ||
+        off / sizeof(uint64_t) >= ram_end() >> PAGE_SHIFT) {
+        return false;
+    }
+    uint64_t e = *entry_for(HV_M2P_RO + off, 2, PTE_US);
+    *mfn = (e & PTE_PSE) != 0 ? paddr_to_mfn(e & PTE_ADDR) : INVALID_MFN;
+    return true;
+}
+
+void paging_share_m2p(void)
+{
+    mfn_t mfn;
+
+    for (uint64_t n = 0; cpu_m2p_extent(n, &mfn); n++) {
+        if (!mfn_eq(mfn, INVALID_MFN)) {
+            frame_share(mfn, MFN(mfn.n + PT_ENTRIES));
+        }
+    }
 }
 
 void port_m2p_set(mfn_t mfn, uint64_t pfn)

@@ -20,6 +20,8 @@ void paging_percpu_map(unsigned int cpu, uint32_t offset, paddr_t pa, uint64_t f
 
 /* Machine address of something in the image. */
 paddr_t paging_image_pa(const void *va);
+/* The frames of the machine-to-physical table become dom_xen's. */
+void paging_share_m2p(void);
 /* From now on tables come from the heap. */
 void paging_use_heap(void);
 /* A zeroed frame for a page table, by its direct-map address. */
