@@ -96,3 +96,13 @@ size_t guest_clear(gptr_t dst, size_t n)
 {
     return copy(COPY_CLEAR, NULL, dst.va, n);
 }
+
+bool host_guest_load(uint64_t *to, uint64_t va)
+{
+    return guest_read(to, gptr(va), sizeof *to) == 0;
+}
+
+bool host_guest_store(uint64_t va, uint64_t val)
+{
+    return guest_write(gptr(va), &val, sizeof val) == 0;
+}

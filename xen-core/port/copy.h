@@ -19,6 +19,14 @@ size_t guest_read(void *dst, gptr_t src, size_t n) __attribute__((warn_unused_re
 size_t guest_write(gptr_t dst, const void *src, size_t n) __attribute__((warn_unused_result));
 size_t guest_clear(gptr_t dst, size_t n) __attribute__((warn_unused_result));
 
+/*
+ * For the hottest paths, words one by one without a buffer (inline, port_inline.h):
+ *
+ *   bool guest_window_ok(va, n)            n bytes from va are the guest's to name
+ *   void guest_window_begin(), _end()      around the accesses, nothing else between them
+ *   bool guest_load(uint64_t *to, va), guest_store(va, val)    8 bytes; false: they fault
+ */
+
 /* p + index * size, for arrays in guest memory; sets an impossible address on overflow. */
 static inline gptr_t gptr_at(gptr_t p, uint64_t index, size_t size)
 {

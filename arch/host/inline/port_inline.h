@@ -81,3 +81,30 @@ static inline uint64_t port_ticks(void)
 {
     return __atomic_load_n(&host_ticks, __ATOMIC_RELAXED);
 }
+
+/* The window on guest memory of port/copy.h: each word goes through the same model of memory as copies do. */
+bool host_guest_load(uint64_t *to, uint64_t va);
+bool host_guest_store(uint64_t va, uint64_t val);
+
+static inline bool guest_window_ok(uint64_t va, uint64_t n)
+{
+    return va + UINT64_C(0x780000000000) <= UINT64_C(0xf80000000000) - n;
+}
+
+static inline void guest_window_begin(void)
+{
+}
+
+static inline void guest_window_end(void)
+{
+}
+
+static inline bool guest_load(uint64_t *to, uint64_t va)
+{
+    return host_guest_load(to, va);
+}
+
+static inline bool guest_store(uint64_t va, uint64_t val)
+{
+    return host_guest_store(va, val);
+}

@@ -13,6 +13,8 @@
  */
 #include "guest/trap.h"
 
+#include <stddef.h>
+
 #include "port/copy.h"
 #include "port/cpu.h"
 #include "port/irq.h"
@@ -29,9 +31,9 @@
 #include "guest/x86_flags.h"
 
 /* What goes into a bounce frame besides the fixed part. */
-#define BF_ERROR    1u
-#define BF_MASK     2u /* mask event upcalls on entry */
-#define BF_FAILSAFE 4u
+#define BF_ERROR       1u
+#define BF_MASK        2u /* mask event upcalls on entry */
+#define BF_ERROR_SHIFT 32 /* the error code in the upper half */
 
 #define VEC_DB  1u
 #define VEC_NMI 2u
@@ -50,68 +52,30 @@
 /* Vectors that push an error code: #DF #TS #NP #SS #GP #PF #AC #CP (SDM vol. 3A table 6-1). */
 #define VECTORS_WITH_ERROR ((1u << 8) | (0x1fu << 10) | (1u << 17) | (1u << 21))
 
-#define FRAME_MAX 12u
-
-/* The two common sizes, without and with an error code, are copied word by word. */
-static inline size_t put_frame(gptr_t sp, const uint64_t frame[FRAME_MAX], unsigned int words)
-{
-    if (words == 7) {
-        return guest_write(sp, frame, 7 * sizeof(uint64_t));
-    }
-    if (words == 8) {
-        return guest_write(sp, frame, 8 * sizeof(uint64_t));
-    }
-    return guest_write(sp, frame, words * sizeof(uint64_t));
-}
-
 /*
- * Enter the guest's kernel at eip.  A stack that cannot be written is the end of the domain: there
- * is nothing else to tell it with.
+ * The flags that the guest's kernel sees: IF stands for "events were not masked", IOPL for what it
+ * asked for.
  */
-static void bounce(struct vcpu *v, struct regs *r, uint64_t eip, uint32_t what, uint32_t error)
+static inline uint64_t frame_flags(const struct vcpu *v, const struct regs *r, uint8_t mask)
 {
-    uint64_t frame[FRAME_MAX];
-    unsigned int n = 2;
-    uint64_t cs = r->cs & 0xffff;
-    uint64_t sp;
-    uint8_t mask = v->info->evtchn_upcall_mask;
-
-    if (v->arch.kernel_mode) {
-        sp = r->rsp & ~UINT64_C(15);
-        cs &= ~UINT64_C(3);
-    } else {
-        sp = v->arch.kernel_sp & ~UINT64_C(15);
-        cpu_toggle_mode(v);
-    }
-
-    frame[0] = r->rcx;
-    frame[1] = r->r11;
-    if (what & BF_FAILSAFE) {
-        frame[n++] = cpu_read_sel('d');
-        frame[n++] = cpu_read_sel('e');
-        frame[n++] = cpu_read_sel('f');
-        frame[n++] = cpu_read_sel('g');
-    }
-    if (what & BF_ERROR) {
-        frame[n++] = error;
-    }
     uint64_t flags = (r->rflags & ~(RFLAGS_IF | RFLAGS_IOPL)) | (mask ? 0 : RFLAGS_IF);
-    if (v->d->vm_assist & (1u << VMASST_TYPE_architectural_iopl)) {
+
+    if (__builtin_expect(v->d->vm_assist & (1u << VMASST_TYPE_architectural_iopl), 0)) {
         flags |= (uint64_t)v->arch.iopl << RFLAGS_IOPL_SHIFT;
     }
-    frame[n++] = r->rip;
-    frame[n++] = cs | (uint64_t)mask << 32;
-    frame[n++] = flags;
-    frame[n++] = r->rsp;
-    frame[n++] = r->ss & 0xffff;
+    return flags;
+}
 
-    sp -= n * sizeof(uint64_t);
-    if (put_frame(gptr(sp), frame, n) != 0) {
-        domain_crash(v->d, "vcpu %u: no stack at %#lx for the entry to %#lx (rip %#lx)", v->id,
-                     (unsigned long)sp, (unsigned long)eip, (unsigned long)r->rip);
-        return;
-    }
-    if (what & BF_MASK) {
+static __attribute__((noinline, cold)) void no_stack(struct vcpu *v, const struct regs *r)
+{
+    domain_crash(v->d, "vcpu %u: no stack for an entry of its kernel (rip %#lx, rsp %#lx)", v->id,
+                 (unsigned long)r->rip, (unsigned long)r->rsp);
+}
+
+/* The frame is on the stack at sp: continue at eip. */
+static inline void enter(struct vcpu *v, struct regs *r, uint64_t eip, uint64_t sp, bool mask)
+{
+    if (mask) {
         v->info->evtchn_upcall_mask = 1;
     }
     r->vector = REGS_SYSCALL;
@@ -122,10 +86,60 @@ static void bounce(struct vcpu *v, struct regs *r, uint64_t eip, uint32_t what, 
     r->ss = FLAT_KERNEL_SS;
 }
 
-/* Enter a callback; mask as registered. */
-static void bounce_callback(struct vcpu *v, struct regs *r, const struct x86_callback *cb)
+/*
+ * The hot part: build a frame below `top` and enter.  Nothing is called but on the way to the
+ * domain's end, so that it runs in the caller's registers.  False: the domain was crashed.
+ */
+static bool push_frame(struct vcpu *v, struct regs *r, uint64_t eip, uint64_t top, uint64_t cs,
+                       uint64_t what)
 {
-    bounce(v, r, cb->eip, cb->mask ? BF_MASK : 0, 0);
+    uint8_t mask = v->info->evtchn_upcall_mask;
+    uint64_t flags = frame_flags(v, r, mask);
+    uint64_t sp = (top & ~UINT64_C(15)) - 40; /* rip, cs, rflags, rsp, ss */
+    bool ok = guest_window_ok(sp - 24, 64);
+
+    if (__builtin_expect(ok, 1)) {
+        guest_window_begin();
+        ok = guest_store(sp, r->rip) && guest_store(sp + 8, cs | (uint64_t)mask << 32) &&
+             guest_store(sp + 16, flags) && guest_store(sp + 24, r->rsp) &&
+             guest_store(sp + 32, r->ss & 0xffff);
+        if (what & BF_ERROR) {
+            sp -= 8;
+            ok = ok && guest_store(sp, what >> BF_ERROR_SHIFT);
+        }
+        sp -= 16;
+        ok = ok && guest_store(sp, r->rcx) && guest_store(sp + 8, r->r11);
+        guest_window_end();
+    }
+    if (__builtin_expect(!ok, 0)) {
+        no_stack(v, r);
+        return false;
+    }
+    enter(v, r, eip, sp, (what & BF_MASK) != 0);
+    return true;
+}
+
+/*
+ * Enter the guest's kernel at eip.  A stack that cannot be written is the end of the domain: there
+ * is nothing else to tell it with.  False then.
+ */
+static bool bounce(struct vcpu *v, struct regs *r, uint64_t eip, uint32_t what, uint32_t error)
+{
+    uint64_t top = r->rsp;
+    uint64_t cs = r->cs & 0xfffc;
+
+    if (!v->arch.kernel_mode) {
+        cpu_toggle_mode(v);
+        top = v->arch.kernel_sp;
+        cs = r->cs & 0xffff;
+    }
+    return push_frame(v, r, eip, top, cs, what | (uint64_t)error << BF_ERROR_SHIFT);
+}
+
+/* Enter a callback; mask as registered. */
+static inline void bounce_callback(struct vcpu *v, struct regs *r, const struct x86_callback *cb)
+{
+    (void)bounce(v, r, cb->eip, cb->mask ? BF_MASK : 0, 0);
 }
 
 void trap_inject(struct vcpu *v, struct regs *r, unsigned int vector, uint32_t error)
@@ -141,7 +155,7 @@ void trap_inject(struct vcpu *v, struct regs *r, unsigned int vector, uint32_t e
     if (vector < 32 && (VECTORS_WITH_ERROR >> vector & 1)) {
         what |= BF_ERROR;
     }
-    bounce(v, r, t->eip, what, error);
+    (void)bounce(v, r, t->eip, what, error);
 }
 
 void trap_inject_pf(struct vcpu *v, struct regs *r, uint64_t cr2, uint32_t error)
@@ -193,7 +207,7 @@ static bool software_interrupt(struct vcpu *v, struct regs *r)
         return true;
     }
     r->rip += sizeof insn;
-    bounce(v, r, t->eip, t->flags & TI_MASK_EVENTS ? BF_MASK : 0, 0);
+    (void)bounce(v, r, t->eip, t->flags & TI_MASK_EVENTS ? BF_MASK : 0, 0);
     return true;
 }
 
@@ -251,7 +265,12 @@ void guest_syscall(struct regs *r)
         hcall_finish_slow(r, hcall_dispatch(v, nr, (struct hcall_args *)(void *)&r->rdi), nr);
         return;
     }
-    if (v->arch.syscall.eip == 0) {
+    guest_user_syscall(v, r);
+}
+
+void guest_user_syscall(struct vcpu *v, struct regs *r)
+{
+    if (__builtin_expect(v->arch.syscall.eip == 0, 0)) {
         r->rip -= 2;
         trap_inject(v, r, VEC_UD, 0);
         return;
@@ -296,9 +315,13 @@ void guest_sysenter(struct regs *r)
     bounce_callback(v, r, &v->arch.sysenter);
 }
 
+/* Eleven words: the data selectors stand between r11 and rip. */
 void guest_failsafe(struct regs *r)
 {
     struct vcpu *v = port_current();
+    uint64_t top = v->arch.kernel_mode ? r->rsp : v->arch.kernel_sp;
+    uint64_t cs = v->arch.kernel_mode ? r->cs & 0xfffc : r->cs & 0xffff;
+    uint8_t mask = v->info->evtchn_upcall_mask;
 
     if (v->arch.failsafe.eip == 0) {
         domain_crash(v->d,
@@ -306,7 +329,28 @@ void guest_failsafe(struct regs *r)
                      v->id, (unsigned long)r->cs, (unsigned long)r->rip);
         return;
     }
-    bounce(v, r, v->arch.failsafe.eip, BF_FAILSAFE | (v->arch.failsafe.mask ? BF_MASK : 0), 0);
+    if (!v->arch.kernel_mode) {
+        cpu_toggle_mode(v);
+    }
+    const uint64_t frame[11] = {
+        r->rcx,
+        r->r11,
+        cpu_read_sel('d'),
+        cpu_read_sel('e'),
+        cpu_read_sel('f'),
+        cpu_read_sel('g'),
+        r->rip,
+        cs | (uint64_t)mask << 32,
+        frame_flags(v, r, mask),
+        r->rsp,
+        r->ss & 0xffff,
+    };
+    uint64_t sp = (top & ~UINT64_C(15)) - sizeof frame;
+    if (guest_write(gptr(sp), frame, sizeof frame) != 0) {
+        no_stack(v, r);
+        return;
+    }
+    enter(v, r, v->arch.failsafe.eip, sp, v->arch.failsafe.mask);
 }
 
 void guest_loaded(struct vcpu *v)
@@ -356,15 +400,23 @@ void guest_return(struct regs *r)
         if (v->arch.nmi_pending && !v->arch.nmi_blocked && v->arch.nmi.eip != 0) {
             v->arch.nmi_pending = false;
             v->arch.nmi_blocked = true;
-            bounce(v, r, v->arch.nmi.eip, BF_MASK, 0);
+            if (bounce(v, r, v->arch.nmi.eip, BF_MASK, 0)) {
+                return;
+            }
         } else if (vcpu_upcall_due(v) && v->arch.event.eip != 0) {
-            bounce(v, r, v->arch.event.eip, BF_MASK, 0);
+            if (bounce(v, r, v->arch.event.eip, BF_MASK, 0)) {
+                return;
+            }
         } else {
             return;
         }
-        if (!atomic_load_explicit(&v->d->crash_pending, memory_order_relaxed)) {
-            return;
-        }
+    }
+}
+
+void guest_upcall(struct vcpu *v, struct regs *r)
+{
+    if (v->arch.event.eip == 0 || !bounce(v, r, v->arch.event.eip, BF_MASK, 0)) {
+        guest_return(r);
     }
 }
 
@@ -375,47 +427,49 @@ void guest_return(struct regs *r)
  */
 int64_t hc_iret(struct vcpu *v, struct hcall_args *a)
 {
-    struct regs *r = cpu_guest_regs();
-    struct iret_context c;
+    struct regs *r = (struct regs *)(void *)((char *)a - offsetof(struct regs, rdi));
+    uint64_t sp = r->rsp;
+    uint64_t how;
+    uint64_t cs;
+    uint64_t flags;
+    bool ok = guest_window_ok(sp, sizeof(struct iret_context));
 
-    (void)a;
-    if (guest_read(&c, gptr(r->rsp), sizeof c) != 0) {
-        domain_crash(v->d, "vcpu %u: no iret frame at %#lx", v->id, (unsigned long)r->rsp);
+    /* Straight into the registers: if one of the loads faults, the domain ends. */
+    if (__builtin_expect(ok, 1)) {
+        guest_window_begin();
+        ok = guest_load(&r->rax, sp) && guest_load(&r->r11, sp + 8) &&
+             guest_load(&r->rcx, sp + 16) && guest_load(&how, sp + 24) &&
+             guest_load(&r->rip, sp + 32) && guest_load(&cs, sp + 40) &&
+             guest_load(&flags, sp + 48) && guest_load(&r->rsp, sp + 56) &&
+             guest_load(&r->ss, sp + 64);
+        guest_window_end();
+    }
+    if (__builtin_expect(!ok, 0)) {
+        no_stack(v, r);
         return 0;
     }
-    if ((c.cs & 3) == 3) {
-        if (v->arch.root_user == NULL) {
-            domain_crash(v->d, "vcpu %u: iret to user mode without user page tables", v->id);
-            return 0;
-        }
-        cpu_toggle_mode(v);
-    }
-
-    uint64_t flags = (c.rflags & RFLAGS_GUEST) | RFLAGS_IF | RFLAGS_FIXED;
-    uint64_t cs = (c.cs & 0xffff) | 3;
-    r->rip = c.rip;
-    r->rflags = flags;
-    r->rsp = c.rsp;
-    r->rax = c.rax;
-    if (!(c.flags & VGCF_in_syscall)) {
-        r->vector = 0;
-        r->rcx = c.rcx;
-        r->r11 = c.r11;
-        r->cs = cs;
-        r->ss = (c.ss & 0xffff) | 3;
-    } else {
-        r->rcx = c.rip;
-        r->r11 = flags;
+    r->ss = (r->ss & 0xffff) | 3;
+    r->cs = (cs & 0xffff) | 3;
+    r->rflags = (flags & RFLAGS_GUEST) | RFLAGS_IF | RFLAGS_FIXED;
+    r->vector = 0;
+    if (how & VGCF_in_syscall) {
+        r->rcx = r->rip;
+        r->r11 = r->rflags;
         r->ss = FLAT_USER_SS;
-        if (cs == FLAT_USER_CS32 || cs == USER_CS32_LINUX) {
-            r->vector = 0;
-            r->cs = cs;
-        } else {
+        if (r->cs != FLAT_USER_CS32 && r->cs != USER_CS32_LINUX) {
             r->vector = REGS_SYSCALL;
             r->cs = FLAT_USER_CS;
         }
     }
     v->arch.nmi_blocked = false;
-    v->info->evtchn_upcall_mask = !(c.rflags & RFLAGS_IF);
+    v->info->evtchn_upcall_mask = !(flags & RFLAGS_IF);
+    if ((cs & 3) == 3) {
+        if (__builtin_expect(v->arch.root_user == NULL, 0)) {
+            domain_crash(v->d, "vcpu %u: iret to user mode without user page tables", v->id);
+            return 0;
+        }
+        cpu_toggle_mode(v);
+    }
     return 0;
 }
+_Static_assert(offsetof(struct iret_context, ss) == 64, "hc_iret() knows the layout");

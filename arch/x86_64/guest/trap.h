@@ -13,6 +13,8 @@ struct vcpu;
 /* SYSCALL from guest-kernel mode is a hypercall; from user mode it is bounced. Called from entry.S,
  * interrupts on. */
 void guest_syscall(struct regs *r);
+/* The same from user mode: the entry has looked. */
+void guest_user_syscall(struct vcpu *v, struct regs *r);
 /* SYSCALL in compatibility mode and SYSENTER: bounced. */
 void guest_syscall32(struct regs *r);
 void guest_sysenter(struct regs *r);
@@ -25,6 +27,8 @@ void guest_trap(struct regs *r, uint64_t cr2);
  * back.  Interrupts off on return.
  */
 void guest_return(struct regs *r);
+/* The same when nothing but an upcall of v is due. */
+void guest_upcall(struct vcpu *v, struct regs *r);
 /* At the base of the stack right after v was loaded on this cpu, before guest_return(): refreshes
  * its clock and registered areas. Interrupts on. Called by hw/vcpu_hw.c's switch. */
 void guest_loaded(struct vcpu *v);

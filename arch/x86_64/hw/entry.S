@@ -100,7 +100,7 @@ exit_guest:
     jne exit_work
     mov VCPU_INFO(%rdi), %rdx
     cmpw $1, (%rdx)             /* an upcall is pending (byte 0) and not masked (byte 1) */
-    je exit_work
+    je exit_upcall
 restore_guest:
     cmpl $VEC_OF_SYSCALL, REGS_VECTOR(%rsp)
     jne restore_iret
@@ -114,6 +114,11 @@ restore_guest:
 exit_work:
     mov %rsp, %rdi
     call guest_return
+    jmp restore_guest
+
+exit_upcall:
+    mov %rsp, %rsi
+    call guest_upcall
     jmp restore_guest
 
 /* void x86_enter_guest(struct regs *r): interrupts off; does not return. */
@@ -229,7 +234,7 @@ syscall_entry:
     sti
     mov INFO_CURRENT(%rsp), %rdi
     cmpb $0, VCPU_KERNEL_MODE(%rdi)
-    je syscall_slow
+    je syscall_user
     cmp $HCALL_MAX, %rax
     ja syscall_nosys
     and $HCALL_MAX, %eax        /* in bounds for speculation, too */
@@ -256,7 +261,7 @@ syscall_exit:
     jne exit_work
     mov VCPU_INFO(%rdi), %rdx
     cmpw $1, (%rdx)
-    je exit_work
+    je exit_upcall
     cmpl $VEC_OF_SYSCALL, REGS_VECTOR(%rsp)
     je restore_sysret
     jmp restore_iret
@@ -277,6 +282,11 @@ syscall_finish:
     test %rax, %rax
     jz syscall_exit             /* iret: nothing to store */
     call hcall_finish_slow
+    jmp exit_guest
+
+syscall_user:
+    mov %rsp, %rsi
+    call guest_user_syscall
     jmp exit_guest
 
 syscall_slow:

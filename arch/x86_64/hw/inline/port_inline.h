@@ -113,14 +113,58 @@ static inline void x86_access_end(void)
     __asm__ volatile(X86_CLAC ::: "memory");
 }
 
-/* Copies of a constant number of words, up to this many, are straight code: a load and a store each. */
+/* The window on guest memory of port/copy.h. */
+static inline bool guest_window_ok(uint64_t va, size_t n)
+{
+    return x86_guest_range(va, n);
+}
+
+static inline void guest_window_begin(void)
+{
+    x86_access_begin();
+}
+
+static inline void guest_window_end(void)
+{
+    x86_access_end();
+}
+
+static inline bool guest_load(uint64_t *to, uint64_t va)
+{
+    uint64_t val;
+
+    __asm__ goto("1: movq %1, %0\n" X86_FIXUP("1b", "%l2")
+                 : "=r"(val)
+                 : "m"(*(const uint64_t *)va)
+                 : "memory"
+                 : fault);
+    *to = val;
+    return true;
+fault:
+    return false;
+}
+
+static inline bool guest_store(uint64_t va, uint64_t val)
+{
+    __asm__ goto("1: movq %0, %1\n" X86_FIXUP("1b", "%l2")
+                 :
+                 : "r"(val), "m"(*(const uint64_t *)va)
+                 : "memory"
+                 : fault);
+    return true;
+fault:
+    return false;
+}
+
+/* Copies of a constant number of words, up to this many, are straight code: a load and a store
+ * each. */
 #define X86_COPY_WORDS 9u
 
 /* The instructions for `n` words; one side or the other may fault. rax is the way between. */
-#define X86_COPY(fault_load, fault_store)                                                          \
-    ".set .Lx86_at, 0\n.rept %c[n]\n"                                                              \
-    "1: mov .Lx86_at(%[from]), %%rax\n2: mov %%rax, .Lx86_at(%[to])\n"                             \
-    ".pushsection .ex_table, \"a\"\n" fault_load fault_store ".popsection\n"                       \
+#define X86_COPY(fault_load, fault_store)                                    \
+    ".set .Lx86_at, 0\n.rept %c[n]\n"                                        \
+    "1: mov .Lx86_at(%[from]), %%rax\n2: mov %%rax, .Lx86_at(%[to])\n"       \
+    ".pushsection .ex_table, \"a\"\n" fault_load fault_store ".popsection\n" \
     ".set .Lx86_at, .Lx86_at + 8\n.endr\n"
 
 /* false on a fault. `n` is constant. */
