@@ -15,7 +15,7 @@ void *our_memset(void *to, int byte, size_t size);
 int our_memcmp(const void *a, const void *b, size_t size);
 size_t our_strlen(const char *s);
 
-#define AREA 256
+#define AREA 512
 
 static void fill(unsigned char *p, unsigned int seed)
 {
@@ -29,7 +29,7 @@ static void test_copy(void **state)
     (void)state;
     for (size_t to = 0; to < 9; to++) {
         for (size_t from = 0; from < 9; from++) {
-            for (size_t n = 0; n < 100; n++) {
+            for (size_t n = 0; n < 300; n++) {
                 unsigned char a[AREA], b[AREA], want[AREA];
 
                 fill(a, 1);
@@ -43,19 +43,27 @@ static void test_copy(void **state)
     }
 }
 
+static void move_one(size_t to, size_t from, size_t n)
+{
+    unsigned char a[AREA], want[AREA];
+
+    fill(a, 5);
+    memcpy(want, a, AREA);
+    memmove(want + to, want + from, n);
+    assert_ptr_equal(our_memmove(a + to, a + from, n), a + to);
+    assert_memory_equal(a, want, AREA);
+}
+
 static void test_move(void **state)
 {
     (void)state;
     for (size_t to = 0; to < 40; to++) {
         for (size_t from = 0; from < 40; from++) {
             for (size_t n = 0; n < 80; n += 3) {
-                unsigned char a[AREA], want[AREA];
-
-                fill(a, 5);
-                memcpy(want, a, AREA);
-                memmove(want + to, want + from, n);
-                assert_ptr_equal(our_memmove(a + to, a + from, n), a + to);
-                assert_memory_equal(a, want, AREA);
+                move_one(to, from, n);
+            }
+            for (size_t n = 120; n < 300; n += 17) {
+                move_one(to, from, n);
             }
         }
     }
@@ -65,7 +73,7 @@ static void test_set(void **state)
 {
     (void)state;
     for (size_t to = 0; to < 9; to++) {
-        for (size_t n = 0; n < 100; n++) {
+        for (size_t n = 0; n < 300; n++) {
             unsigned char a[AREA], want[AREA];
 
             fill(a, 3);

@@ -22,24 +22,33 @@ static void word_store(void *p, uint64_t v)
     ((struct packed_word *)p)->v = v;
 }
 
+/* Pages are cleared and copied often: long pieces go by this many words at a time. */
+#define LONG_WORDS 16u
+
+static inline void copy4(unsigned char *to, const unsigned char *from)
+{
+    uint64_t a = word_load(from);
+    uint64_t b = word_load(from + WORD);
+    uint64_t c = word_load(from + 2 * WORD);
+    uint64_t d = word_load(from + 3 * WORD);
+
+    word_store(to, a);
+    word_store(to + WORD, b);
+    word_store(to + 2 * WORD, c);
+    word_store(to + 3 * WORD, d);
+}
+
 /* Copy forwards; right for any two areas of which the target does not begin inside the source. */
 static void copy_up(unsigned char *to, const unsigned char *from, size_t size)
 {
-    while (size >= 8 * WORD) {
-        for (unsigned int half = 0; half < 8 * WORD; half += 4 * WORD) {
-            uint64_t a = word_load(from + half);
-            uint64_t b = word_load(from + half + WORD);
-            uint64_t c = word_load(from + half + 2 * WORD);
-            uint64_t d = word_load(from + half + 3 * WORD);
-
-            word_store(to + half, a);
-            word_store(to + half + WORD, b);
-            word_store(to + half + 2 * WORD, c);
-            word_store(to + half + 3 * WORD, d);
-        }
-        to += 8 * WORD;
-        from += 8 * WORD;
-        size -= 8 * WORD;
+    while (size >= LONG_WORDS * WORD) {
+        copy4(to, from);
+        copy4(to + 4 * WORD, from + 4 * WORD);
+        copy4(to + 8 * WORD, from + 8 * WORD);
+        copy4(to + 12 * WORD, from + 12 * WORD);
+        to += LONG_WORDS * WORD;
+        from += LONG_WORDS * WORD;
+        size -= LONG_WORDS * WORD;
     }
     while (size >= WORD) {
         word_store(to, word_load(from));
@@ -79,16 +88,31 @@ void *memmove(void *to, const void *from, size_t size)
     return to;
 }
 
+static inline void set4(unsigned char *to, uint64_t word)
+{
+    word_store(to, word);
+    word_store(to + WORD, word);
+    word_store(to + 2 * WORD, word);
+    word_store(to + 3 * WORD, word);
+}
+
 void *memset(void *to, int byte, size_t size)
 {
     unsigned char *t = to;
     uint64_t word = (unsigned char)byte * 0x0101010101010101ull;
 
-    while (size >= 2 * WORD) {
+    while (size >= LONG_WORDS * WORD) {
+        set4(t, word);
+        set4(t + 4 * WORD, word);
+        set4(t + 8 * WORD, word);
+        set4(t + 12 * WORD, word);
+        t += LONG_WORDS * WORD;
+        size -= LONG_WORDS * WORD;
+    }
+    while (size >= WORD) {
         word_store(t, word);
-        word_store(t + WORD, word);
-        t += 2 * WORD;
-        size -= 2 * WORD;
+        t += WORD;
+        size -= WORD;
     }
     while (size > 0) {
         *t++ = (unsigned char)byte;
