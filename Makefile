@@ -324,6 +324,9 @@ check-system: all
 all-configs:
 	$(Q)$(PYTHON) scripts/allconfigs.py $(O)
 
+check-build: all
+	$(Q)$(PYTHON) scripts/stage.py $(O)/test-results build tests/build/test_build.py $(O)
+
 setup:
 	$(Q)sh scripts/setup
 
@@ -331,10 +334,10 @@ check:
 	$(Q)$(PYTHON) scripts/tally.py $(O) lint unit check-cli
 
 test: setup
-	$(Q)$(PYTHON) scripts/tally.py $(O) lint unit check-cli fuzz-smoke all-configs check-qemu check-system
+	$(Q)$(PYTHON) scripts/tally.py $(O) lint unit check-cli fuzz-smoke all-configs check-build check-qemu check-system
 
 test-long: setup
-	$(Q)LONG=1 FUZZ_SECONDS=60 $(PYTHON) scripts/tally.py $(O) lint unit check-cli fuzz-smoke all-configs check-qemu check-system
+	$(Q)LONG=1 FUZZ_SECONDS=60 $(PYTHON) scripts/tally.py $(O) lint unit check-cli fuzz-smoke all-configs check-build check-qemu check-system
 
 bench: all
 	$(Q)$(PYTHON) tests/bench/bench.py --efi $(O)/joist.efi
@@ -370,5 +373,5 @@ help:
 lint-%:
 	$(Q)$(PYTHON) tests/lint/lint.py $*
 
-.PHONY: all hypervisor tools host-lib core-lib unit-build fuzz-build unit fuzz-smoke fuzz lint check-qemu check-system all-configs setup check \
+.PHONY: check-build all hypervisor tools host-lib core-lib unit-build fuzz-build unit fuzz-smoke fuzz lint check-qemu check-system all-configs setup check \
         test test-long bench run install clean format help menuconfig defconfig olddefconfig
