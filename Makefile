@@ -325,7 +325,8 @@ all-configs:
 	$(Q)$(PYTHON) scripts/allconfigs.py $(O)
 
 check-build: all
-	$(Q)$(PYTHON) scripts/stage.py $(O)/test-results build tests/build/test_build.py $(O)
+	$(Q)$(PYTHON) scripts/stage.py $(O)/test-results build tests/build/test_build.py $(O); \
+	    build=$$?; $(PYTHON) scripts/stage.py $(O)/test-results build tests/lint/test_lint.py && exit $$build
 
 setup:
 	$(Q)sh scripts/setup
