@@ -92,3 +92,30 @@ def console_survives(h, args):
     h.leave_console()
     h.must_tool("destroy d3")
     h.gone("d3")
+
+
+def kernel_ring_survives(h, args):
+    """Through the kernel's own ring: a watch outlives three kills, a request that nobody answered is answered."""
+    need_ours(args)
+    ring = "XENSTORED_PATH=/dev/xen/xenbus "
+    h.must(ring + "xenstore-write /test/a one")
+    h.must("sh -c '%s xenstore-watch -n 4 /test > /tmp/watched &'; sleep 1" % ring)
+    for i in range(3):
+        old = pid_of(h, "joist-stored")
+        h.must("kill -STOP " + old)
+        h.must("sh -c '%s xenstore-read /test/a > /tmp/answer 2>&1 &'; sleep 0.5" % ring)
+        early = h.sh("cat /tmp/answer").strip()
+        demand(early == "", "a stopped daemon answered: %r" % early)
+        kill(h, "joist-stored")
+        answers(h)
+        for _ in range(20):
+            got = h.sh("cat /tmp/answer").strip()
+            if got:
+                break
+            h.cmd("sleep 0.5")
+        demand(got == "one", "the request of before the kill got %r" % got)
+        h.must(ring + "xenstore-write /test/n%d x" % i)
+    h.cmd("sleep 1")
+    events = h.sh("cat /tmp/watched").split()
+    demand(events == ["/test", "/test/n0", "/test/n1", "/test/n2"], "the watch saw %r" % events)
+    h.must("xenstore-rm /test; rm /tmp/watched /tmp/answer")

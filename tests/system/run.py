@@ -23,7 +23,7 @@ import guests  # noqa: E402
 # group: (arguments of system.Host, or None for scenarios that boot by themselves; the scenarios)
 GROUPS = [
     ("guests", {}, [guests.info, guests.vcpus, guests.pause, guests.cycles, guests.misbehaving, guests.bad_configs]),
-    ("daemons", {}, [daemons.kill_each, daemons.console_survives]),
+    ("daemons", {}, [daemons.kill_each, daemons.kernel_ring_survives, daemons.console_survives]),
     ("devices", {"extra": system.device_args, "vga": True},
      [devices.disks, devices.network, devices.efi_variables, devices.clock, devices.screen, devices.reboot]),
     ("dropin", {"tools": "stock"}, [dropin.boot, dropin.domu_create, dropin.lifecycle]),
