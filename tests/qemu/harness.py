@@ -152,7 +152,7 @@ class Console:
         self.send("{ %s ; } 2>&1; echo E''ND%s:$?:\n" % (line, tag))
         m = self.expect(r"END%s:(\d+):" % tag, timeout)
         out = self.before
-        cut = out.find("ND%s:$?:\n" % tag)
+        cut = out.rfind("ND%s:$?:\n" % tag)     # the echo may come twice: the terminal's and the shell's
         if cut >= 0:
             out = out[cut:].split("\n", 1)[1]
         return int(m.group(1)), out
