@@ -125,21 +125,6 @@ void port_cpu_raise(unsigned int cpu, uint32_t bits)
     }
 }
 
-uint32_t port_cpu_take_work(void)
-{
-    struct cpu_info *ci = cpu_info();
-
-    if (atomic_load_explicit(&ci->work, memory_order_relaxed) == 0) {
-        return 0;
-    }
-    return atomic_exchange(&ci->work, 0);
-}
-
-bool port_cpu_work_pending(void)
-{
-    return atomic_load_explicit(&cpu_info()->work, memory_order_relaxed) != 0;
-}
-
 /* STI takes effect after the next instruction: no interrupt is lost between the look and HLT. */
 void port_cpu_idle_wait(void)
 {

@@ -23,6 +23,21 @@ static inline struct vcpu *port_current(void)
     return cpu_info()->current;
 }
 
+static inline bool port_cpu_work_pending(void)
+{
+    return atomic_load_explicit(&cpu_info()->work, memory_order_relaxed) != 0;
+}
+
+static inline uint32_t port_cpu_take_work(void)
+{
+    struct cpu_info *ci = cpu_info();
+
+    if (atomic_load_explicit(&ci->work, memory_order_relaxed) == 0) {
+        return 0;
+    }
+    return atomic_exchange(&ci->work, 0);
+}
+
 static inline void port_cpu_relax(void)
 {
     __asm__ volatile("pause" ::: "memory");
