@@ -3,6 +3,7 @@
 #
 #   make               build/joist.efi, build/joist.elf and the tools       make run       the demonstration
 #   make check         lint and host tests, fast                            make test      everything, short form
+#   make lint unit check-cli fuzz-smoke all-configs check-build check-qemu check-system           the stages of make test
 #   make menuconfig    choose options                                       make install   DESTDIR=
 #
 # Variables: O= build directory, V=1 shows commands, CC=gcc|clang, KCONFIG_CONFIG= file of options.
@@ -367,7 +368,7 @@ format:
 	@git ls-files '*.c' '*.h' | xargs clang-format -i
 
 help:
-	@sed -n '2,26s/^# \{0,1\}//p' Makefile
+	@sed -n '2,27s/^# \{0,1\}//p' Makefile
 
 -include $(shell find $(O) -path $(O)/cache -prune -o -type f -name '*.d' -print 2>/dev/null)
 
