@@ -159,7 +159,8 @@ void vcpu_runstate_get(struct vcpu *v, struct vcpu_runstate_info *out)
 {
     uint64_t now = port_time_now();
 
-    out->state = (int32_t)v->runstate;
+    /* A vcpu that is being taken down counts as offline from then on. */
+    out->state = (atomic_load(&v->state) & VS_DOWN) != 0 ? RUNSTATE_offline : (int32_t)v->runstate;
     out->state_entry_time = v->runstate_entry;
     for (unsigned int i = 0; i < 4; i++) {
         out->time[i] = v->runstate_time[i];

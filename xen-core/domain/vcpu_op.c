@@ -192,6 +192,14 @@ static int64_t vcpu_op_register_time_memory_area(struct vcpu *v, void *arg, stru
     return 0;
 }
 
+/* A non-maskable interrupt, to the guest's handler of vector 2; one at a time is remembered. */
+static int64_t vcpu_op_send_nmi(struct vcpu *v, void *arg, struct hcall_args *a)
+{
+    (void)arg;
+    port_vcpu_nmi(target(v, a));
+    return 0;
+}
+
 static const struct subop_row ops[] = {
     [VCPUOP_initialise] = { "initialise", vcpu_op_initialise, .who = WHO_ANY },
     [VCPUOP_up] = { "up", vcpu_op_up, .who = WHO_ANY },
@@ -219,6 +227,7 @@ static const struct subop_row ops[] = {
                                                 vcpu_op_register_time_memory_area,
                                                 .in = sizeof(struct vcpu_register_time_memory_area),
                                                 .who = WHO_ANY },
+    [VCPUOP_send_nmi] = { "send_nmi", vcpu_op_send_nmi, .who = WHO_ANY },
 };
 
 /*

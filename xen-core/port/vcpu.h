@@ -28,5 +28,7 @@ int64_t port_domain_relinquish(struct domain *d);
  * HC_AGAIN (a page table is being walked: call again with the same context). */
 int64_t port_vcpu_set_context(struct vcpu *v, const void *ctx);
 void port_vcpu_get_context(struct vcpu *v, void *ctx);
+/* Send a non-maskable interrupt to v's kernel. Any context. */
+void port_vcpu_nmi(struct vcpu *v);
 /* VCPUOP_initialise reads it from guest memory. */
 uint64_t port_vcpu_context_size(void);

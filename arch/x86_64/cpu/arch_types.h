@@ -41,8 +41,8 @@ struct arch_vcpu {
 
     /* Entry points. */
     struct x86_trap_entry *traps; /* 256, never NULL for a guest vcpu */
-    struct x86_callback event, failsafe, syscall, syscall32, sysenter, nmi;
-    bool nmi_pending;
+    struct x86_callback event, failsafe, syscall, syscall32, sysenter;
+    bool nmi_pending; /* the handler is that of vector 2 */
     bool nmi_blocked;
     uint8_t iopl;      /* guest kernel's notion (0, 1 or 3) */
     uint8_t *iobmp;    /* reserved: guest I/O bitmap is read from guest memory */

@@ -26,7 +26,7 @@ void msi_teardown(unsigned int irq);
 /* Write all messages of a function again (after a reset or a sleep). -ENODEV if it has none. */
 int msi_restore(uint16_t segment, uint8_t bus, uint8_t devfn);
 
-/* Register of the I/O APIC at `base`: -ENODEV if there is none. */
+/* Register of the I/O APIC at `base`: -EINVAL if there is none. */
 int cpu_ioapic_read(uint64_t base, uint32_t reg, uint32_t *val);
 
 /* Firmware runtime service at byte `offset` of its table (UEFI specification 2.x section 8), up to

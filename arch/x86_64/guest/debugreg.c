@@ -87,7 +87,7 @@ int64_t hc_get_debugreg(struct vcpu *v, struct hcall_args *a)
     uint64_t nr = a->arg[0];
 
     if (nr > 7 || nr == 4 || nr == 5) {
-        return -EINVAL;
+        return -ENODEV;
     }
     return (int64_t)v->arch.dr[nr];
 }

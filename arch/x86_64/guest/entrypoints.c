@@ -5,6 +5,7 @@
 
 #include "port/copy.h"
 #include "port/cpu.h"
+#include "port/vcpu.h"
 #include "domain/domain.h"
 #include "domain/vcpu.h"
 #include "abi/arch_x86_64.h"
@@ -92,11 +93,20 @@ static struct x86_callback *callback_slot(struct vcpu *v, uint16_t type)
         return &v->arch.sysenter;
     case CALLBACKTYPE_syscall32:
         return &v->arch.syscall32;
-    case CALLBACKTYPE_nmi:
-        return &v->arch.nmi;
     default:
         return NULL;
     }
+}
+
+/* The NMI callback is the handler of vector 2, entered with events masked. */
+static int64_t set_nmi_handler(struct vcpu *v, uint64_t address)
+{
+    if (!va_guest_ok(address)) {
+        return -EINVAL;
+    }
+    v->arch.traps[VEC_NMI] =
+        (struct x86_trap_entry){ .eip = address, .cs = FLAT_KERNEL_CS, .flags = TI_MASK_EVENTS };
+    return 0;
 }
 
 static int64_t callback_register(struct vcpu *v, void *arg, struct hcall_args *a)
@@ -105,6 +115,9 @@ static int64_t callback_register(struct vcpu *v, void *arg, struct hcall_args *a
     struct x86_callback *slot = callback_slot(v, c->type);
 
     (void)a;
+    if (c->type == CALLBACKTYPE_nmi) {
+        return set_nmi_handler(v, c->address);
+    }
     if (slot == NULL) {
         return -ENOSYS;
     }
@@ -125,8 +138,7 @@ static int64_t callback_unregister(struct vcpu *v, void *arg, struct hcall_args 
 
     (void)a;
     if (c->type == CALLBACKTYPE_nmi) {
-        v->arch.nmi = (struct x86_callback){ 0 };
-        return 0;
+        return set_nmi_handler(v, 0);
     }
     return callback_slot(v, c->type) != NULL ? -EINVAL : -ENOSYS;
 }
@@ -149,19 +161,14 @@ static int64_t nmi_register(struct vcpu *v, void *arg, struct hcall_args *a)
     const struct xennmi_callback *c = arg;
 
     (void)a;
-    if (v->id != 0 || !va_guest_ok(c->handler_address)) {
-        return -EINVAL;
-    }
-    v->arch.nmi = (struct x86_callback){ .eip = c->handler_address };
-    return 0;
+    return v->id != 0 ? -EINVAL : set_nmi_handler(v, c->handler_address);
 }
 
 static int64_t nmi_unregister(struct vcpu *v, void *arg, struct hcall_args *a)
 {
     (void)arg;
     (void)a;
-    v->arch.nmi = (struct x86_callback){ 0 };
-    return 0;
+    return set_nmi_handler(v, 0);
 }
 
 static const struct subop_row nmi_rows[] = {
@@ -210,4 +217,10 @@ int64_t hc_set_segment_base(struct vcpu *v, struct hcall_args *a)
     default:
         return -EINVAL;
     }
+}
+
+void port_vcpu_nmi(struct vcpu *v)
+{
+    v->arch.nmi_pending = true;
+    vcpu_kick(v);
 }

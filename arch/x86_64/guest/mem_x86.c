@@ -88,10 +88,27 @@ static int64_t map_answer(gptr_t arg, const struct e820entry *map, uint32_t coun
     return 0;
 }
 
+/* All of it or nothing: -EINVAL if the caller's array is too small. */
 int64_t port_machine_memory_map(struct vcpu *v, gptr_t arg, struct hcall_args *a)
 {
+    struct xen_memory_map m;
+
     (void)a;
-    return v->d->is_hw ? map_answer(arg, machine_map, machine_map_count) : -EPERM;
+    if (!v->d->is_hw) {
+        return -EPERM;
+    }
+    if (guest_read(&m, arg, sizeof(m))) {
+        return -EFAULT;
+    }
+    if (m.nr_entries < machine_map_count) {
+        return -EINVAL;
+    }
+    m.nr_entries = machine_map_count;
+    if (guest_write(m.buffer, machine_map, m.nr_entries * sizeof(machine_map[0])) ||
+        guest_write(arg, &m, sizeof(m))) {
+        return -EFAULT;
+    }
+    return 0;
 }
 
 /* The caller's own map; -ENOSYS if it was given none: then its memory is one piece from 0. */

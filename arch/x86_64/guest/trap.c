@@ -35,12 +35,11 @@
 #define BF_MASK        2u /* mask event upcalls on entry */
 #define BF_ERROR_SHIFT 32 /* the error code in the upper half */
 
-#define VEC_DB  1u
-#define VEC_NMI 2u
-#define VEC_UD  6u
-#define VEC_NM  7u
-#define VEC_GP  13u
-#define VEC_PF  14u
+#define VEC_DB 1u
+#define VEC_UD 6u
+#define VEC_NM 7u
+#define VEC_GP 13u
+#define VEC_PF 14u
 
 #define PF_PRESENT 1u
 #define PF_WRITE   2u
@@ -397,10 +396,11 @@ void guest_return(struct regs *r)
         if (do_work(v)) {
             continue;
         }
-        if (v->arch.nmi_pending && !v->arch.nmi_blocked && v->arch.nmi.eip != 0) {
+        if (v->arch.nmi_pending && !v->arch.nmi_blocked && v->arch.traps[VEC_NMI].eip != 0) {
             v->arch.nmi_pending = false;
             v->arch.nmi_blocked = true;
-            if (bounce(v, r, v->arch.nmi.eip, BF_MASK, 0)) {
+            if (bounce(v, r, v->arch.traps[VEC_NMI].eip,
+                       v->arch.traps[VEC_NMI].flags & TI_MASK_EVENTS ? BF_MASK : 0, 0)) {
                 return;
             }
         } else if (vcpu_upcall_due(v) && v->arch.event.eip != 0) {

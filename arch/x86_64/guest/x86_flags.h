@@ -47,6 +47,8 @@
 #define DR7_DEFAULT UINT64_C(0x00000400)
 #define DR7_ENABLES UINT64_C(0x000000ff)
 
+#define VEC_NMI 2u /* vector of the non-maskable interrupt */
+
 /* trap_info.flags */
 #define TI_DPL         3u
 #define TI_MASK_EVENTS 4u

@@ -154,7 +154,7 @@ int cpu_ioapic_read(uint64_t base, uint32_t reg, uint32_t *val)
             return 0;
         }
     }
-    return -ENODEV;
+    return -EINVAL;
 }
 
 unsigned int port_irq_gsi_count(void)
