@@ -44,6 +44,9 @@ int dom0mem_check(struct slice options, uint64_t usable, uint64_t *wanted)
             item = skip_prefix(item, "min:", &is_min);
             item = skip_prefix(item, "max:", &is_max);
             item = skip_prefix(item, "-", &negative);
+            if (item.len > 0 && item.at[item.len - 1] == '%') {
+                continue; /* a part of what there is cannot be too much */
+            }
             if (!str_size(item.at, item.len, &size)) {
                 return DOM0MEM_ERR_SYNTAX;
             }

@@ -123,6 +123,7 @@ static void test_dom0_mem(void **state)
     mem_is("dom0_mem=1025M", DOM0MEM_ERR_MORE, 1025);
     mem_is("dom0_mem=2G dom0_mem=100M", DOM0MEM_ERR_NONE, 100);
     mem_is("dom0_mem=-128M", DOM0MEM_ERR_NONE, 0);
+    mem_is("dom0_mem=1G+5%,max:50%,min:100M", DOM0MEM_ERR_NONE, 100);
     mem_is("dom0_mem=", DOM0MEM_ERR_SYNTAX, 0);
     mem_is("dom0_mem=lots", DOM0MEM_ERR_SYNTAX, 0);
     mem_is("dom0_mem=1G,", DOM0MEM_ERR_SYNTAX, 0);
