@@ -97,6 +97,7 @@ struct pt_cursor {
     uint32_t next[5];       /* validation: next entry; drop: entries below this are left */
     struct pt_hold hold[PT_HOLDS];
     uint32_t hold_next; /* which to give up when all are in use */
+    uint32_t holds;     /* in use */
 };
 
 struct arch_domain {

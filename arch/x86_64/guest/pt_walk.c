@@ -162,6 +162,7 @@ static void hold_add(struct domain *d, struct frame *f, enum frame_type t, int e
         h = c->hold[i].who == NULL ? &c->hold[i] : NULL;
     }
     bug_if(h == NULL); /* a walk begins only when there is a place for its result */
+    c->holds++;
     *h = (struct pt_hold){ .who = c->who, .f = f, .type = t, .error = error };
 }
 
@@ -342,6 +343,9 @@ static struct pt_hold *hold_mine(struct domain *d)
 {
     const struct vcpu *who = port_current();
 
+    if (__builtin_expect(d->arch.pt.holds == 0, 1)) {
+        return NULL;
+    }
     for (unsigned int i = 0; i < PT_HOLDS; i++) {
         if (d->arch.pt.hold[i].who == who) {
             return &d->arch.pt.hold[i];
@@ -350,12 +354,18 @@ static struct pt_hold *hold_mine(struct domain *d)
     return NULL;
 }
 
+static void hold_end(struct domain *d, struct pt_hold *h)
+{
+    h->who = NULL;
+    d->arch.pt.holds--;
+}
+
 /* Give up a hold. 0 or HC_AGAIN: given up, but a walk is pending. */
 static int64_t hold_drop(struct domain *d, struct pt_hold *h)
 {
     struct frame *f = h->f;
 
-    h->who = NULL;
+    hold_end(d, h);
     return h->error == 0 ? pt_put(d, f) : 0;
 }
 
@@ -364,12 +374,7 @@ static int64_t hold_room(struct domain *d)
 {
     struct pt_cursor *c = &d->arch.pt;
 
-    for (unsigned int i = 0; i < PT_HOLDS; i++) {
-        if (c->hold[i].who == NULL) {
-            return 0;
-        }
-    }
-    return hold_drop(d, &c->hold[c->hold_next++ % PT_HOLDS]);
+    return c->holds < PT_HOLDS ? 0 : hold_drop(d, &c->hold[c->hold_next++ % PT_HOLDS]);
 }
 
 int64_t pt_drop_holds(struct domain *d)
@@ -411,7 +416,7 @@ int64_t pt_get_valid(struct domain *d, struct frame *f, enum frame_type t)
     struct pt_hold *h = hold_mine(d);
     if (__builtin_expect(h != NULL, 0)) {
         if (h->f == f && h->type == t) {
-            h->who = NULL;
+            hold_end(d, h);
             return h->error;
         }
         rc = hold_drop(d, h);
@@ -419,14 +424,12 @@ int64_t pt_get_valid(struct domain *d, struct frame *f, enum frame_type t)
             return rc;
         }
     }
-    if (t != FT_PT1) {
-        rc = hold_room(d);
-        if (rc != 0) {
-            return rc;
-        }
+    rc = hold_room(d);
+    if (rc != 0) {
+        return rc;
     }
     int taken = take_type(d, f, t);
-    if (taken != TAKEN_FRESH) {
+    if (__builtin_expect(taken != TAKEN_FRESH, 1)) {
         return taken;
     }
     if (t == FT_PT1) {
@@ -439,7 +442,7 @@ int64_t pt_get_valid(struct domain *d, struct frame *f, enum frame_type t)
     }
     h = hold_mine(d);
     bug_if(h == NULL || h->f != f);
-    h->who = NULL;
+    hold_end(d, h);
     return h->error;
 }
 
