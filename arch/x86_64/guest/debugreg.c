@@ -47,15 +47,15 @@ int debugreg_check(const struct vcpu *v, unsigned int nr, uint64_t *val)
         }
         return 0;
     default:
-        return -EINVAL;
+        return -ENODEV;
     }
 }
 
-/* Set register nr (0-3, 6, 7) of the loaded vcpu: 0, -EINVAL, -EPERM. */
+/* Set register nr (0-3, 6, 7) of the loaded vcpu: 0, -ENODEV, -EPERM. */
 int debugreg_set(struct vcpu *v, uint64_t nr, uint64_t val)
 {
     if (nr > 7) {
-        return -EINVAL;
+        return -ENODEV;
     }
     int rc = debugreg_check(v, (unsigned int)nr, &val);
     if (rc != 0) {

@@ -223,4 +223,6 @@ void port_vcpu_nmi(struct vcpu *v)
 {
     v->arch.nmi_pending = true;
     vcpu_kick(v);
+    /* Its cpu looks at pending NMIs only when it has work. */
+    port_cpu_raise(atomic_load(&v->cpu), CW_UPCALL);
 }

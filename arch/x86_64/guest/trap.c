@@ -315,9 +315,14 @@ void guest_sysenter(struct regs *r)
 }
 
 /* Eleven words: the data selectors stand between r11 and rip. */
-void guest_failsafe(struct regs *r)
+void guest_failsafe(struct regs *r, uint32_t vector, uint32_t error)
 {
     struct vcpu *v = port_current();
+
+    if (error != 0) {
+        trap_inject(v, r, vector, error);
+        return;
+    }
     uint64_t top = v->arch.kernel_mode ? r->rsp : v->arch.kernel_sp;
     uint64_t cs = v->arch.kernel_mode ? r->cs & 0xfffc : r->cs & 0xffff;
     uint8_t mask = v->info->evtchn_upcall_mask;

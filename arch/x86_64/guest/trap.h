@@ -35,8 +35,11 @@ void guest_loaded(struct vcpu *v);
 /* A hypercall handler returned something that entry.S does not store by itself (HC_AGAIN, or a row
  * flag HC_NORESULT). */
 void hcall_finish_slow(struct regs *r, int64_t rc, uint64_t nr);
-/* IRET to the guest faulted in the hypervisor: enter the failsafe callback. */
-void guest_failsafe(struct regs *r);
+/*
+ * IRET to the guest raised `vector`: the guest gets that exception if its error code names a
+ * selector, else its failsafe callback.
+ */
+void guest_failsafe(struct regs *r, uint32_t vector, uint32_t error);
 
 /* Enter the guest's handler for an exception of its own: used by emulation. */
 void trap_inject(struct vcpu *v, struct regs *r, unsigned int vector, uint32_t error);

@@ -103,11 +103,13 @@ static bool ldt_fault(const struct regs *r)
 static struct regs *iret_fault(const struct regs *r)
 {
     struct regs *guest = cpu_guest_regs();
+    uint32_t vector = r->vector;
+    uint32_t error = r->error;
 
     memmove(guest, r, offsetof(struct regs, error));
     guest->error = 0;
     guest->vector = VEC_GP;
-    guest_failsafe(guest);
+    guest_failsafe(guest, vector, error);
     return guest;
 }
 
