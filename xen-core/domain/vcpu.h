@@ -37,6 +37,7 @@ struct vcpu {
     struct vcpu *rq_next;    /* run queue, sorted by vtime [runq] */
     struct vcpu *rq_prev;
     uint64_t vtime;            /* weighted virtual time, ns [runq] */
+    uint64_t boost;            /* of a wake-up: so much of vtime does not count yet [runq] */
     uint64_t ran_from;         /* since when its running time is not yet charged [runq] */
     struct cpumask hard, soft; /* affinity */
 

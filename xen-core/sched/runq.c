@@ -3,12 +3,12 @@
 #include "sched/runq.h"
 
 #include "base/panic.h"
-#include "domain/vcpu.h"
 
 void runq_init(struct runq *q, unsigned int cpu)
 {
     spin_init(&q->lock, LOCK_runq);
     q->cpu = cpu;
+    q->floor = RUNQ_FIRST_FLOOR;
 }
 
 /* A preempted vcpu belongs near the tail, a woken one near the head: the head is tried first, then
@@ -18,10 +18,10 @@ void runq_insert(struct runq *q, struct vcpu *v)
     struct vcpu *before = q->tail; /* v goes behind this one */
 
     bug_if(v->queued);
-    if (q->head != NULL && v->vtime < q->head->vtime) {
+    if (q->head != NULL && runq_key(v) < runq_key(q->head)) {
         before = NULL;
     }
-    while (before != NULL && before->vtime > v->vtime) {
+    while (before != NULL && runq_key(before) > runq_key(v)) {
         before = before->rq_prev;
     }
     v->rq_prev = before;
@@ -64,11 +64,11 @@ void runq_raise_floor(struct runq *q)
     const struct vcpu *c = q->curr != NULL && !q->curr->is_idle ? q->curr : NULL;
     const struct vcpu *least = q->head;
 
-    if (c != NULL && (least == NULL || c->vtime < least->vtime)) {
+    if (c != NULL && (least == NULL || runq_key(c) < runq_key(least))) {
         least = c;
     }
-    if (least != NULL && least->vtime > q->floor) {
-        q->floor = least->vtime;
+    if (least != NULL && runq_key(least) > q->floor) {
+        q->floor = runq_key(least);
     }
 }
 
@@ -79,7 +79,7 @@ void runq_check(const struct runq *q)
 
     for (const struct vcpu *v = q->head; v != NULL; v = v->rq_next) {
         bug_if(!v->queued || v->rq_prev != prev || v->cpu != q->cpu || v == q->curr || v->is_idle);
-        bug_if(prev != NULL && prev->vtime > v->vtime);
+        bug_if(prev != NULL && runq_key(prev) > runq_key(v));
         bug_if(v->on_cpu != 0);
         prev = v;
         n++;

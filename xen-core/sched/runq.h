@@ -8,12 +8,13 @@
 
 #include "base/lock.h"
 #include "base/timer.h"
+#include "domain/vcpu.h"
 
-struct vcpu;
+#define RUNQ_FIRST_FLOOR UINT64_C(1000000000) /* so that differences stay positive */
 
 struct runq {
     struct spinlock lock;
-    struct vcpu *head; /* smallest virtual time first; never the one that runs */
+    struct vcpu *head; /* smallest key first; never the one that runs */
     struct vcpu *tail;
     uint32_t count; /* length of the list; read without the lock as a hint */
     uint32_t cpu;
@@ -29,8 +30,14 @@ struct runq {
     _Atomic uint32_t curr_weight; /* 0: idle */
 } __attribute__((aligned(64)));
 
+/* The order of the queue. */
+static inline uint64_t runq_key(const struct vcpu *v)
+{
+    return v->vtime - v->boost;
+}
+
 void runq_init(struct runq *q, unsigned int cpu);
-/* Sorted by vtime, behind equals. locks: q->lock held, here and below. */
+/* Sorted by key, behind equals. locks: q->lock held, here and below. */
 void runq_insert(struct runq *q, struct vcpu *v);
 void runq_remove(struct runq *q, struct vcpu *v);
 /* Moves the floor up to the smallest virtual time that is still waiting or running. */

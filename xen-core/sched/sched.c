@@ -115,7 +115,9 @@ static void charge(struct vcpu *v, uint64_t now)
     uint64_t ns = now - v->ran_from;
 
     v->ran_from = now;
-    v->vtime += weighted(v, ns);
+    uint64_t w = weighted(v, ns);
+    v->vtime += w;
+    v->boost -= w < v->boost ? w : v->boost;
     if (v->d->cap != 0) {
         atomic_fetch_add_explicit(&v->d->cap_used, ns, memory_order_relaxed);
         if (!timer_is_set(&v->d->cap_timer)) {
@@ -124,11 +126,13 @@ static void charge(struct vcpu *v, uint64_t now)
     }
 }
 
-static uint64_t curr_vtime(const struct runq *q, uint64_t now)
+/* What the key of curr would be if it were charged now. */
+static uint64_t curr_key(const struct runq *q, uint64_t now)
 {
     const struct vcpu *c = q->curr;
+    uint64_t w = now > c->ran_from ? weighted(c, now - c->ran_from) : 0;
 
-    return c->vtime + (now > c->ran_from ? weighted(c, now - c->ran_from) : 0);
+    return c->vtime + w - (c->boost > w ? c->boost - w : 0);
 }
 
 /* The first idle cpu of hard and online (and soft), from v's own on. CONFIG_MAX_CPUS: none. */
@@ -177,19 +181,40 @@ static unsigned int pick_cpu(const struct vcpu *v)
     return cpu;
 }
 
-/* Puts v into q and has the cpu choose again if that may change anything. locks: q's held. */
-static void enqueue(struct runq *q, struct vcpu *v, uint64_t now)
+/*
+ * v has slept.  What it did not use meanwhile is lost but for LAG.  If it has had no more than the
+ * others here (less than the middle between the one furthest behind and the one furthest ahead), it
+ * goes first for a moment.
+ */
+static void wake_up(struct runq *q, struct vcpu *v, uint64_t now)
 {
-    bool look = false;
+    uint64_t far = q->floor;
 
     if (v->vtime + LAG < q->floor) {
         v->vtime = q->floor - LAG;
+    }
+    if (q->tail != NULL && runq_key(q->tail) > far) {
+        far = runq_key(q->tail);
+    }
+    if (q->curr != q->idle && curr_key(q, now) > far) {
+        far = curr_key(q, now);
+    }
+    v->boost = v->vtime <= q->floor + (far - q->floor) / 2 ? LAG : 0;
+}
+
+/* Puts v into q and has the cpu choose again if that may change anything. locks: q's held. */
+static void enqueue(struct runq *q, struct vcpu *v, bool woken, uint64_t now)
+{
+    bool look = false;
+
+    if (woken) {
+        wake_up(q, v, now);
     }
     runq_insert(q, v);
     if (q->curr == q->idle) {
         look = true;
     } else {
-        look = v->vtime + GRANULARITY < curr_vtime(q, now) || !timer_is_set(&q->slice);
+        look = runq_key(v) + GRANULARITY < curr_key(q, now) || !timer_is_set(&q->slice);
     }
     if (look) {
         port_cpu_raise(q->cpu, CW_SCHED);
@@ -204,6 +229,8 @@ static void adopt(struct runq *q, struct vcpu *v)
     atomic_store_explicit(&v->cpu, q->cpu, memory_order_relaxed);
     if (v->vtime > most) {
         v->vtime = most;
+    } else if (v->vtime + AHEAD < q->floor) {
+        v->vtime = q->floor - AHEAD;
     }
 }
 
@@ -212,24 +239,25 @@ static void place(struct vcpu *v)
 {
     uint64_t now = port_time_now();
     struct runq *q = lock_of(v);
+    bool woken = v->runstate != RUNSTATE_runnable;
 
     for (;;) {
         if (v->queued || atomic_load(&v->on_cpu) != 0 || !vcpu_runnable(v)) {
             break;
         }
         unsigned int cpu = pick_cpu(v);
-        if (v->runstate != RUNSTATE_runnable) {
+        if (woken) {
             vcpu_runstate_change(v, RUNSTATE_runnable, now);
         }
         if (cpu == q->cpu) {
-            enqueue(q, v, now);
+            enqueue(q, v, woken, now);
             break;
         }
         adopt(&runqs[cpu], v);
         spin_unlock(&q->lock);
         q = lock_of(v);
         if (!v->queued && atomic_load(&v->on_cpu) == 0 && vcpu_runnable(v)) {
-            enqueue(q, v, now);
+            enqueue(q, v, woken, now);
         }
         break;
     }
@@ -280,8 +308,9 @@ void sched_yield(struct vcpu *v)
     uint64_t now = port_time_now();
 
     charge(v, now);
-    if (q->head != NULL && v->vtime < q->head->vtime) {
-        v->vtime = q->head->vtime;
+    v->boost = 0;
+    if (q->head != NULL && v->vtime < runq_key(q->head)) {
+        v->vtime = runq_key(q->head);
     }
     q->slice_end = now;
     port_cpu_raise(q->cpu, CW_SCHED);
@@ -300,9 +329,6 @@ static bool pull_from(struct runq *q, struct runq *from)
         }
         runq_remove(from, v);
         adopt(q, v);
-        if (v->vtime + LAG < q->floor) {
-            v->vtime = q->floor - LAG;
-        }
         runq_insert(q, v);
         found = true;
         break;
@@ -345,7 +371,7 @@ static void push(struct runq *q, uint64_t now)
 
     spin_lock(&q->lock);
     const struct vcpu *v = q->head;
-    most = v != NULL ? v->vtime + 2 * SLICE : UINT64_MAX;
+    most = v != NULL ? runq_key(v) + 2 * SLICE : UINT64_MAX;
     if (v != NULL) {
         cpumask_for_each(cpu, &cpu_online_mask)
         {
@@ -366,7 +392,7 @@ static void push(struct runq *q, uint64_t now)
     if (first != NULL && first == v && allowed(first, to->cpu)) {
         runq_remove(q, first);
         adopt(to, first);
-        enqueue(to, first, now);
+        enqueue(to, first, false, now);
     }
     unlock_pair(q, to);
 }
@@ -398,9 +424,9 @@ static struct vcpu *choose(struct runq *q, struct vcpu *prev, uint64_t now)
         return prev;
     }
     if (now >= q->slice_end) {
-        return v->vtime <= prev->vtime ? v : prev;
+        return runq_key(v) <= runq_key(prev) ? v : prev;
     }
-    return v->vtime + GRANULARITY < prev->vtime ? v : prev;
+    return runq_key(v) + GRANULARITY < runq_key(prev) ? v : prev;
 }
 
 /* Times the end of next's slice if anybody waits for it, or its cap would be passed. locks: q's
@@ -445,7 +471,7 @@ static void publish(struct runq *q, const struct vcpu *next, uint64_t now)
 {
     uint32_t weight = next->d->weight != 0 ? next->d->weight : 1;
 
-    atomic_store_explicit(&q->curr_vtime, next->vtime, memory_order_relaxed);
+    atomic_store_explicit(&q->curr_vtime, runq_key(next), memory_order_relaxed);
     atomic_store_explicit(&q->curr_since, now, memory_order_relaxed);
     atomic_store_explicit(&q->curr_weight, next->is_idle ? 0 : weight, memory_order_relaxed);
     if (next->is_idle) {
@@ -482,10 +508,13 @@ void sched_run(void)
     }
 
     uint64_t now = port_time_now();
+    bool slice_over = now >= q->slice_end;
+    if (slice_over && q->head != NULL) {
+        push(q, now);
+    }
     spin_lock(&q->lock);
     charge(prev, now);
     struct vcpu *next = choose(q, prev, now);
-    bool slice_over = now >= q->slice_end;
     if (next != prev) {
         take_over(q, prev, next, now);
     } else if (slice_over) {
@@ -497,9 +526,6 @@ void sched_run(void)
     publish(q, next, now);
     spin_unlock(&q->lock);
 
-    if (slice_over && waiters) {
-        push(q, now);
-    }
     if (next != prev) {
         port_vcpu_switch(prev, next);
     }
