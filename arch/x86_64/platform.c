@@ -221,8 +221,8 @@ static void deny_own(void)
         deny(RIGHT_MMIO, acpi.ioapic[i].base >> PAGE_SHIFT, acpi.ioapic[i].base >> PAGE_SHIFT);
     }
     /* the firmware's AML reads the HPET */
-    if (acpi.hpet_base != 0 && rights_readonly_global(acpi.hpet_base >> PAGE_SHIFT,
-                                                      acpi.hpet_base >> PAGE_SHIFT) != 0) {
+    if (acpi.hpet_base != 0 &&
+        rights_readonly_global(acpi.hpet_base >> PAGE_SHIFT, acpi.hpet_base >> PAGE_SHIFT) != 0) {
         panic("no memory for the list of what domains may not write");
     }
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The scheduler on a virtual clock: shares, weights, caps, wake-ups, affinity, pausing, and silence when idle. */
+/* The scheduler on a virtual clock: shares, weights, caps, wake-ups, affinity, pausing, and silence
+ * when idle. */
 #include "core_kit.h"
 
 #include "abi/sched.h"

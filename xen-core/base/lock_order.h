@@ -11,7 +11,7 @@
 LOCK_CLASS(10, domlist,      0, 0) /* creation and removal of domains */
 LOCK_CLASS(20, life,         0, 0) /* per domain: create, kill, pause counts, vcpu registration */
 LOCK_CLASS(25, rights,       0, 0) /* per domain: ranges of ports, memory and irqs it may use */
-LOCK_CLASS(30, mm,           0, 0) /* per domain: page-table levels 2-4, pins, base pointers, cursor */
+LOCK_CLASS(30, mm,           0, 0) /* per domain: tables of levels 2-4, pins, cursor */
 LOCK_CLASS(40, gnttab,       0, 0) /* per domain: size and growth of its grant table */
 LOCK_CLASS(45, pages,        0, 0) /* per domain: owned-frame list and counts */
 LOCK_CLASS(50, evtchn,       1, 1) /* per domain: binding and closing ports */

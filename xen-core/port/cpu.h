@@ -4,8 +4,8 @@
  * per machine under arch/<a>/hw/inline/ and arch/host/inline/) or as functions.
  *
  * inline:  unsigned int port_cpu_id(void)          number of this cpu, 0..CONFIG_MAX_CPUS-1
- *          struct vcpu *port_current(void)         vcpu whose state is loaded here (idle vcpu if none)
- *          void port_cpu_relax(void)               pause in a spin loop
+ *          struct vcpu *port_current(void)         vcpu whose state is loaded here (idle vcpu if
+ * none) void port_cpu_relax(void)               pause in a spin loop
  */
 #pragma once
 
@@ -17,15 +17,16 @@ struct vcpu;
 #include "port_inline.h"
 
 /*
- * Work bits of a cpu: looked at on every way back to a guest and in the idle loop.  Setting a bit for another
- * cpu interrupts it.
+ * Work bits of a cpu: looked at on every way back to a guest and in the idle loop.  Setting a bit
+ * for another cpu interrupts it.
  */
 #define CW_SCHED    1u /* choose again what to run -> sched_run() */
 #define CW_TIMER    2u /* deadline passed -> timer_run() */
 #define CW_DEFERRED 4u /* domain.c's deferred list: destruction, crash -> domain_deferred_run() */
 #define CW_UPCALL   8u /* nothing but "look at the vcpu's pending upcalls again" */
 
-/* Set work bits for `cpu`; sends an interrupt if it is another cpu that may not notice. Any context. */
+/* Set work bits for `cpu`; sends an interrupt if it is another cpu that may not notice. Any
+ * context. */
 void port_cpu_raise(unsigned int cpu, uint32_t bits);
 /* Take (read and clear) this cpu's work bits; interrupts off. The caller does all of them. */
 uint32_t port_cpu_take_work(void);

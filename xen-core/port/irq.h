@@ -15,14 +15,16 @@
 #include "port_inline.h"
 
 /*
- * Interrupt lines as irq/irq.c sees them: an `irq` is a small number: GSI below port_irq_gsi_count(), above them
- * allocated ones (MSI).  All return 0 or negative errno; called with irqdesc held unless said.
+ * Interrupt lines as irq/irq.c sees them: an `irq` is a small number: GSI below
+ * port_irq_gsi_count(), above them allocated ones (MSI).  All return 0 or negative errno; called
+ * with irqdesc held unless said.
  */
 unsigned int port_irq_gsi_count(void);
 int port_irq_startup(unsigned int irq, bool level, bool active_low); /* route to a vector, unmask */
 void port_irq_shutdown(unsigned int irq);
 void port_irq_mask(unsigned int irq);
 void port_irq_unmask(unsigned int irq);
-void port_irq_ack(unsigned int irq); /* at entry: EOI to the local controller where edge, mask+EOI where level */
+void port_irq_ack(
+    unsigned int irq); /* at entry: EOI to the local controller where edge, mask+EOI where level */
 void port_irq_eoi(unsigned int irq); /* the guest is done: unmask a level line */
 int port_irq_set_cpu(unsigned int irq, unsigned int cpu);

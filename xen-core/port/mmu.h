@@ -2,8 +2,8 @@
 /*
  * Port: memory as the hypervisor sees it, and translation caches.
  *
- * inline:  void *port_frame_va(mfn_t)              the frame in the direct map (RAM only, always valid)
- *          mfn_t port_va_mfn(const void *)         the inverse, for direct-map addresses
+ * inline:  void *port_frame_va(mfn_t)              the frame in the direct map (RAM only, always
+ * valid) mfn_t port_va_mfn(const void *)         the inverse, for direct-map addresses
  */
 #pragma once
 
@@ -14,10 +14,12 @@
 
 #include "port_inline.h"
 
-/* Map device memory, uncached; never unmapped. NULL if the window is full. Start of day and init only. */
+/* Map device memory, uncached; never unmapped. NULL if the window is full. Start of day and init
+ * only. */
 void *port_map_device(paddr_t pa, uint64_t size);
 
-/* Firmware's memory (tables, names) that is not RAM of ours: readable address, NULL if it is not mapped. */
+/* Firmware's memory (tables, names) that is not RAM of ours: readable address, NULL if it is not
+ * mapped. */
 const void *port_phys_va(paddr_t pa);
 
 /* Machine-to-physical table entry of a frame of RAM: what M2P shows to guests. */
@@ -26,8 +28,9 @@ uint64_t port_m2p_get(mfn_t mfn);
 #define M2P_INVALID (~UINT64_C(0))
 
 /*
- * The TLB clock.  port_tlb_stamp() is read before a reference is dropped; port_tlb_flush_before(mask, stamp) makes
- * sure that every cpu of the mask has flushed everything since then, interrupting only those that have not.
+ * The TLB clock.  port_tlb_stamp() is read before a reference is dropped;
+ * port_tlb_flush_before(mask, stamp) makes sure that every cpu of the mask has flushed everything
+ * since then, interrupting only those that have not.
  */
 uint32_t port_tlb_stamp(void);
 void port_tlb_flush_before(const struct cpumask *mask, uint32_t stamp);

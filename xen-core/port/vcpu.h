@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Port: vcpus and domains on this machine.  struct arch_vcpu/arch_domain come from cpu/arch_types.h. */
+/* Port: vcpus and domains on this machine.  struct arch_vcpu/arch_domain come from
+ * cpu/arch_types.h. */
 #pragma once
 
 #include <stdbool.h>
@@ -9,9 +10,9 @@ struct domain;
 struct vcpu;
 
 /*
- * Run `next` on this cpu: save prev's state (if it is not `next`), tell the scheduler through sched_switched(prev)
- * when prev may run elsewhere, load next's, and go there.  Does not return on hardware (the stack is reset); on
- * the host it returns after the switch.  Interrupts off.
+ * Run `next` on this cpu: save prev's state (if it is not `next`), tell the scheduler through
+ * sched_switched(prev) when prev may run elsewhere, load next's, and go there.  Does not return on
+ * hardware (the stack is reset); on the host it returns after the switch.  Interrupts off.
  */
 void port_vcpu_switch(struct vcpu *prev, struct vcpu *next);
 /* Machine part of create/destroy; -ENOMEM. Destroy accepts a half-made one. */
@@ -20,12 +21,13 @@ void port_vcpu_destroy(struct vcpu *v);
 int port_domain_init(struct domain *d);
 void port_domain_destroy(struct domain *d);
 /*
- * Domain death, bounded steps: give up page tables, base pointers, descriptor pages of a domain whose vcpus will never run again.
- * Returns 0 when done, HC_AGAIN to be called again.
+ * Domain death, bounded steps: give up page tables, base pointers, descriptor pages of a domain
+ * whose vcpus will never run again. Returns 0 when done, HC_AGAIN to be called again.
  */
 int64_t port_domain_relinquish(struct domain *d);
-/* Set a vcpu's registers from a struct vcpu_guest_context at `ctx` (already copied in), v not running: 0, -EINVAL,
- * HC_AGAIN (a page table is being walked: call again with the same context). */
+/* Set a vcpu's registers from a struct vcpu_guest_context at `ctx` (already copied in), v not
+ * running: 0, -EINVAL, HC_AGAIN (a page table is being walked: call again with the same context).
+ */
 int64_t port_vcpu_set_context(struct vcpu *v, const void *ctx);
 void port_vcpu_get_context(struct vcpu *v, void *ctx);
 /* Send a non-maskable interrupt to v's kernel. Any context. */

@@ -82,7 +82,8 @@ static inline uint64_t port_ticks(void)
     return __atomic_load_n(&host_ticks, __ATOMIC_RELAXED);
 }
 
-/* The window on guest memory of port/copy.h: each word goes through the same model of memory as copies do. */
+/* The window on guest memory of port/copy.h: each word goes through the same model of memory as
+ * copies do. */
 bool host_guest_load(uint64_t *to, uint64_t va);
 bool host_guest_store(uint64_t va, uint64_t val);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* THE hypercall table of x86_64: number -> handler.  docs/hypercalls.md has a row for each (checked by lint). */
+/* THE hypercall table of x86_64: number -> handler.  docs/hypercalls.md has a row for each (checked
+ * by lint). */
 #include "hcall/hcall.h"
 
 #include "guest/mm_x86.h"
