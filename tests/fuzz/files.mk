@@ -7,3 +7,4 @@ fuzz-y += fuzz_kv
 fuzz-y += fuzz_mmu
 fuzz-fuzz_mmu-objs := tests/unit/mm_kit.o
 fuzz-fuzz_control-objs := tests/unit/mm_kit.o
+fuzz-y += fuzz_insn

@@ -279,7 +279,12 @@ static void step_emulate(struct input *in, unsigned int who)
     struct regs r = { 0 };
     uint64_t va = pick_va(in) + pick_index(in) % 512 * 8;
 
-    memcpy(text, code[byte(in) & 7], 8);
+    uint8_t which = byte(in);
+
+    memcpy(text, code[which & 7], 8);
+    for (unsigned int i = 0; which >= 192 && i < sizeof text; i++) {
+        text[i] = byte(in); /* or any instruction at all */
+    }
     r.rip = (uintptr_t)text;
     r.rdi = va + (byte(in) > 240 ? 3 : 0);
     r.rax = pick_entry(in, who);

@@ -118,6 +118,22 @@ static void test_pin(void **state)
     }
 }
 
+/* What its owner has released gets no pin: nobody would find it at the domain's end. */
+static void test_pin_released(void **state)
+{
+    struct frame *f = kit_frame(&g);
+    uint64_t va = KIT_VA + 100 * PAGE_SIZE;
+
+    (void)state;
+    assert_int_equal(kit_update_va(va, kit_pte(f, K_RO), 0), 0);
+    assert_int_equal(frame_release(f, g.d), 0);
+    assert_int_equal(kit_mmuext(MMUEXT_PIN_L1_TABLE, mfn(f), 0), -EINVAL);
+    assert_int_equal(kit_type_refs(f), 0);
+    kit_audit();
+    assert_int_equal(kit_update_va(va, 0, 0), 0);
+    assert_int_equal(kit_refs(f), 0);
+}
+
 /* The hypervisor's slots are there while a table can be loaded, and are not left behind in memory.
  */
 static void test_slots(void **state)
@@ -379,16 +395,9 @@ static int setup(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(test_pin),
-        T(test_slots),
-        T(test_roots),
-        T(test_same_tree),
-        T(test_opposed),
-        T(test_forgotten),
-        T(test_failure_found_by_other),
-        T(test_pages),
-        T(test_small),
-        T(test_death),
+        T(test_pin),       T(test_pin_released), T(test_slots),     T(test_roots),
+        T(test_same_tree), T(test_opposed),      T(test_forgotten), T(test_failure_found_by_other),
+        T(test_pages),     T(test_small),        T(test_death),
     };
 
     return cmocka_run_group_tests(tests, setup, NULL);

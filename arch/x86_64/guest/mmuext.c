@@ -25,12 +25,28 @@
 
 #define LDT_ENTRIES_MAX 8192u
 
-static bool word_set(struct frame *f, uint64_t bit, bool to)
+/*
+ * Marks a table as pinned, once.  Not one that its owner has released: it has left the owner's
+ * list, where the end of the domain looks for pins; frame_release() for its part refuses what is
+ * pinned.
+ */
+static bool pin_set(struct frame *f)
 {
-    uint64_t old = to ? atomic_fetch_or_explicit(&f->word, bit, memory_order_acq_rel)
-                      : atomic_fetch_and_explicit(&f->word, ~bit, memory_order_acq_rel);
+    uint64_t w = frame_word(f);
 
-    return ((old & bit) != 0) != to;
+    do {
+        if ((w & (FW_PINNED | FW_RELEASED)) != 0) {
+            return false;
+        }
+    } while (!frame_cas(f, &w, w | FW_PINNED));
+    return true;
+}
+
+static bool pin_clear(struct frame *f)
+{
+    uint64_t old = atomic_fetch_and_explicit(&f->word, ~FW_PINNED, memory_order_acq_rel);
+
+    return (old & FW_PINNED) != 0;
 }
 
 int64_t mm_pin(struct domain *d, mfn_t mfn, enum frame_type t)
@@ -43,8 +59,8 @@ int64_t mm_pin(struct domain *d, mfn_t mfn, enum frame_type t)
     }
     spin_lock(&d->mm_lock);
     rc = pt_get_valid(d, f, t);
-    if (rc == 0 && (domain_is_dying(d) || !word_set(f, FW_PINNED, true))) {
-        /* It has its pin already; that one keeps it valid. */
+    if (rc == 0 && (domain_is_dying(d) || !pin_set(f))) {
+        /* It has its pin already, or may not have one. */
         rc = pt_put(d, f);
         rc = rc == 0 ? -EINVAL : rc;
     }
@@ -63,7 +79,7 @@ static int64_t unpin(struct domain *d, mfn_t mfn)
     if (rc == 0) {
         /* A pin holds a reference, so the owner stands. */
         bool is_ours = f != NULL && (frame_word(f) & FW_PINNED) != 0 && f->owner == d;
-        rc = is_ours && word_set(f, FW_PINNED, false) ? pt_put(d, f) : -EINVAL;
+        rc = is_ours && pin_clear(f) ? pt_put(d, f) : -EINVAL;
         if (rc == HC_AGAIN) {
             spin_unlock(&d->mm_lock);
             return OP_DONE;
