@@ -319,7 +319,7 @@ check-qemu: hypervisor $(guests-all) $(stub-efi)
 	    loader=$$?; \
 	    $(PYTHON) scripts/stage.py $(O)/test-results qemu tests/qemu/run_guests.py --efi $(O)/joist.efi && exit $$loader
 
-check-system: all
+check-system: all $(bench-all) $(guests-all)
 	$(Q)$(PYTHON) scripts/stage.py $(O)/test-results system tests/system/run.py --efi $(O)/joist.efi $(if $(LONG),--long)
 
 all-configs:
@@ -341,7 +341,7 @@ test: setup
 test-long: setup
 	$(Q)LONG=1 FUZZ_SECONDS=60 $(PYTHON) scripts/tally.py $(O) lint unit check-cli fuzz-smoke all-configs check-build check-qemu check-system
 
-bench: all
+bench: all $(bench-all)
 	$(Q)$(PYTHON) tests/bench/bench.py --efi $(O)/joist.efi
 
 run: setup
