@@ -42,3 +42,7 @@ unit-test_mmuext-objs := tests/unit/mm_kit.o
 unit-test_mm_threads-objs := tests/unit/mm_kit.o
 unit-test_desc-objs := tests/unit/mm_kit.o
 unit-test_pt_write-objs := tests/unit/mm_kit.o
+
+# Grants: both, a guest with page tables that maps and one that grants.
+unit-y += test_gnttab
+unit-test_gnttab-objs := tests/unit/mm_kit.o

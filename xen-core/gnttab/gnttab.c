@@ -20,6 +20,7 @@
 #include "domain/domain.h"
 #include "gnttab/gnttab_priv.h"
 #include "hcall/hcall.h"
+#include "mm/audit.h"
 #include "mm/heap.h"
 #include "mm/pool.h"
 
@@ -379,6 +380,21 @@ static void audit_entry(const struct gnttab *t, uint32_t ref, const struct activ
     bug_if(f == NULL || f->owner == NULL || (frame_word(f) & FW_REFS_MASK) == 0);
     bug_if(act->write != 0 && frame_word_type(frame_word(f)) != FT_WRITABLE);
     (void)entry; /* the guest may have cleared the bits: its loss */
+}
+
+void gnttab_audit_refs(struct domain *d, struct audit *a)
+{
+    struct gnttab *t = d->gnttab;
+
+    for (uint32_t ref = 0; ref < t->frames * ENTRIES_PER_FRAME; ref++) {
+        const struct active *act = active_of(t, ref);
+        if (act->read != 0) {
+            audit_add(a, frame_of(MFN(act->mfn)), FT_NONE);
+        }
+        if (act->write != 0) {
+            audit_add(a, frame_of(MFN(act->mfn)), FT_WRITABLE);
+        }
+    }
 }
 
 void gnttab_audit(struct domain *d)

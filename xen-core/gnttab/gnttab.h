@@ -10,6 +10,7 @@
 struct domain;
 struct vcpu;
 struct frame;
+struct audit;
 
 int gnttab_domain_init(struct domain *d, uint32_t max_frames, uint32_t max_maptrack); /* -ENOMEM */
 int64_t gnttab_domain_relinquish(struct domain *d); /* drops what d has mapped; 0 or HC_AGAIN */
@@ -27,3 +28,5 @@ void gnttab_audit(struct domain *d);
  * control calls. */
 uint32_t gnttab_pinned(struct domain *d);
 uint32_t gnttab_mapped(struct domain *d);
+/* Adds to the audit of frames what the pins on d's grants hold. */
+void gnttab_audit_refs(struct domain *d, struct audit *a);
