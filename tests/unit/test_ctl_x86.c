@@ -130,10 +130,11 @@ static void test_machine_map(void **state)
     assert_int_equal(e[2].addr, 0x100000);
     assert_int_equal(e[3].type, E820_ACPI);
     assert_int_equal(e[4].type, E820_NVS);
-    *m = (struct xen_memory_map){ 2, { BUF } };
-    assert_int_equal(port_machine_memory_map(fake_caller(0), gptr(ARG), &none), 0);
-    assert_int_equal(m->nr_entries, 2);
-    *m = (struct xen_memory_map){ 2, { 64 } };
+    *m = (struct xen_memory_map){ 4, { BUF } };
+    assert_int_equal(port_machine_memory_map(fake_caller(0), gptr(ARG), &none), -EINVAL);
+    assert_int_equal(m->nr_entries, 4);
+    assert_int_equal(port_machine_memory_map(fake_caller(0), gptr(64), &none), -EFAULT);
+    *m = (struct xen_memory_map){ 5, { 64 } };
     assert_int_equal(port_machine_memory_map(fake_caller(0), gptr(ARG), &none), -EFAULT);
 }
 
