@@ -235,13 +235,6 @@ static void shell(const char *line, const char *want)
     assert_string_equal(got, want);
 }
 
-static void wait_for_socket(void)
-{
-    for (int i = 0; i < 5000 && access(socket_path, F_OK) < 0; i++) {
-        pause_us(1000);
-    }
-}
-
 static void test_stock_clients(void **state)
 {
     struct kit k;
@@ -251,7 +244,7 @@ static void test_stock_clients(void **state)
         skip();
     }
     begin(&k);
-    wait_for_socket();
+    shell("for i in $(seq 200); do xenstore-exists / && break; sleep 0.05; done 2>/dev/null", "");
     shell("xenstore-write /a/b one /a/c two /a/d/e three; echo $?", "0\n");
     shell("xenstore-read /a/b /a/c", "one\ntwo\n");
     shell("xenstore-list /a", "b\nc\nd\n");
@@ -260,13 +253,14 @@ static void test_stock_clients(void **state)
     shell("xenstore-exists /a/b && echo yes; xenstore-exists /a/x || echo no", "yes\nno\n");
     shell("xenstore-read /a/x 2>&1", "xenstore-read: couldn't read path /a/x\n");
     shell("xenstore-rm /a/d; xenstore-list /a", "b\nc\n");
-    shell("(timeout 2 xenstore-watch -n 3 /a | tr '\\n' ' ') & sleep 0.3; xenstore-write /a/w 1;"
-          "xenstore-rm /a/b; wait",
+    shell("W=$XENSTORED_PATH.w; timeout 60 xenstore-watch -n 3 /a > $W & "
+          "until [ -s $XENSTORED_PATH.w ]; do sleep 0.05; done; xenstore-write /a/w 1;"
+          "xenstore-rm /a/b; wait; tr '\\n' ' ' < $XENSTORED_PATH.w; rm $XENSTORED_PATH.w",
           "/a /a/w /a/b ");
     daemon_kill();
     shell("xenstore-read /a/c 2>/dev/null || echo none", "none\n");
     daemon_start(&k);
-    pause_us(200000);
+    shell("for i in $(seq 200); do xenstore-exists /a && break; sleep 0.05; done 2>/dev/null", "");
     shell("xenstore-list /a; xenstore-read /a/w", "c\nw\n1\n");
     end(&k);
 }
