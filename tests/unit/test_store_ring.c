@@ -197,6 +197,40 @@ static void test_backpressure(void **state)
     kit_end(&k);
 }
 
+/* A guest's full ring costs it at most eight requests a turn, and the control domain's request is
+   answered in the turn in which it arrives. */
+static void test_fairness(void **state)
+{
+    struct xsd_sockmsg flood = { .type = XS_GET_DOMAIN_PATH, .len = 2 };
+    struct xsd_sockmsg head = { .type = XS_READ, .req_id = 4, .len = 6 };
+    struct kit k;
+
+    (void)state;
+    kit_begin(&k, 2);
+    for (int round = 0; round < 50; round++) {
+        uint32_t before = ring_of(1)->req_cons;
+        while (ring_of(1)->req_prod - ring_of(1)->req_cons + 18 <= XENSTORE_RING_SIZE) {
+            (void)ring_feed(1, &flood, sizeof(flood));
+            (void)ring_feed(1, "1", 2);
+        }
+        ring_of(1)->rsp_cons = ring_of(1)->rsp_prod;
+        (void)ring_feed(0, &head, sizeof(head));
+        (void)ring_feed(0, "/tool", 6);
+        kit_kick(&k, 1);
+        kit_kick(&k, 0);
+        ring_on_event(&k.server->evtchn, 0);
+        assert_int_equal(server_turn(k.server, 0), 0);
+        const struct answer *a = answer_next(&k, 0);
+        IS(a, "");
+        assert_int_equal(a->head.req_id, 4);
+        assert_in_range(ring_of(1)->req_cons - before, 18, 8 * 18);
+    }
+    ring_of(1)->connection = XENSTORE_RECONNECT;
+    kit_kick(&k, 1);
+    kit_settle(&k);
+    kit_end(&k);
+}
+
 /* Node, memory and size limits of one guest, and that they end with what they count. */
 static void test_limits(void **state)
 {
@@ -241,7 +275,7 @@ int main(void)
         cmocka_unit_test(test_sizes),     cmocka_unit_test(test_dribble),
         cmocka_unit_test(test_too_long),  cmocka_unit_test(test_hostile_positions),
         cmocka_unit_test(test_reconnect), cmocka_unit_test(test_backpressure),
-        cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_limits),    cmocka_unit_test(test_fairness),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
