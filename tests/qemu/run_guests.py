@@ -15,7 +15,7 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import harness  # noqa: E402
 
-# name -> arguments of harness.Machine, and vcpus if not as many as CPUs
+# name[:variant] -> arguments of harness.Machine, and vcpus if not as many as CPUs
 GUESTS = {
     "hello": {},
     "hcalls": {},
@@ -29,6 +29,7 @@ GUESTS = {
     "fpu": {"vcpus": 2},
     "sched": {"vcpus": 2},
     "smp": {"smp": 4},
+    "smp:crowded": {"smp": 2, "vcpus": 4},
     "stress": {"smp": 4},
 }
 LIMIT = 120
@@ -39,20 +40,21 @@ DEAD = r"Panic on CPU[^\n]*|\(JOIST\)[^\n]*[Pp]anic[^\n]*|Hardware Dom0[^\n]*cra
 def run(name, efi, verbose=False):
     """Boots one guest; returns (verdict line, seconds)."""
     opts = dict(GUESTS[name])
-    elf = os.path.join(harness.BUILD, "guests", name + ".elf")
+    guest = name.partition(":")[0]
+    elf = os.path.join(harness.BUILD, "guests", guest + ".elf")
     t = time.monotonic()
     if not os.path.exists(elf):
         return "TEST %s FAIL %s does not exist" % (name, os.path.relpath(elf)), 0
     echo = (lambda s: print(s, end="", flush=True)) if verbose else None
     smp = opts.pop("smp", 1)
     options = "dom0_max_vcpus=%d" % opts.pop("vcpus", smp)
-    with harness.Machine("guest-" + name, efi=efi, kernel=elf, cmdline="guest=" + name, mem=512,
+    with harness.Machine("guest-" + name.replace(":", "-"), efi=efi, kernel=elf, cmdline="guest=" + guest, mem=512,
                          smp=smp, dom0_mem=128, options=options, echo=echo, **opts) as m:
         try:
             m.expect(VERDICT + "|" + DEAD, LIMIT)
             found = re.search(VERDICT, m.all)
             if found:
-                line = found.group(0).strip()
+                line = found.group(0).strip().replace("TEST " + guest, "TEST " + name, 1)
             else:
                 m.drain(1)
                 line = "TEST %s FAIL %s" % (name, re.search(DEAD, m.all).group(0).strip())
