@@ -8,3 +8,5 @@ fuzz-y += fuzz_mmu
 fuzz-fuzz_mmu-objs := tests/unit/mm_kit.o
 fuzz-fuzz_control-objs := tests/unit/mm_kit.o
 fuzz-y += fuzz_insn
+fuzz-y += fuzz_gnttab_evtchn
+fuzz-fuzz_gnttab_evtchn-objs := tests/unit/mm_kit.o
