@@ -280,6 +280,11 @@ static void test_context(void **state)
     ctl->u.vcpucontext = (struct xen_domctl_vcpucontext){ 0, { 64 } };
     assert_int_equal(call(XEN_DOMCTL_setvcpucontext, 1), -EFAULT);
     assert_int_equal(call(XEN_DOMCTL_getvcpucontext, 1), -EFAULT);
+    ctl->u.vcpucontext = want;
+    atomic_store(&fake.dom[1].life, DL_DYING);
+    fake.context_rc = 0;
+    assert_int_equal(call(XEN_DOMCTL_setvcpucontext, 1), -EINVAL);
+    assert_int_equal(fake.up, 1);
 }
 
 static void test_vcpu_info(void **state)

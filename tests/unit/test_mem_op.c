@@ -317,6 +317,11 @@ static void test_exchange_refused(void **state)
     assert_int_equal(op(1, XENMEM_exchange), -EFAULT);
     assert_int_equal(x->nr_exchanged, 0);
     assert_int_equal(fake.dom[1].owned_frames, 8);
+    atomic_store(&fake.dom[1].life, DL_DYING);
+    exchange(1, 0, 1, 0);
+    list(LIST)[0] = 100;
+    assert_int_equal(op(1, XENMEM_exchange), -EINVAL);
+    assert_int_equal(fake.dom[1].owned_frames, 8);
 }
 
 static void test_figures(void **state)

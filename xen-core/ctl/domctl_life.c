@@ -193,7 +193,7 @@ int64_t domctl_max_vcpus(struct vcpu *v, struct domain *d, struct xen_domctl *op
             continue;
         }
         spin_lock(&d->life_lock);
-        t = vcpu_get(d, i) ? vcpu_get(d, i) : vcpu_create(d, i);
+        t = vcpu_get(d, i) ? vcpu_get(d, i) : domain_is_dying(d) ? NULL : vcpu_create(d, i);
         spin_unlock(&d->life_lock);
         if (!t) {
             return -ENOMEM;

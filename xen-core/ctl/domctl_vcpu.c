@@ -71,14 +71,14 @@ int64_t domctl_setvcpucontext(struct vcpu *v, struct domain *d, struct xen_domct
         rc = -EFAULT;
     } else {
         domain_pause(d);
-        rc = port_vcpu_set_context(t, ctx);
+        spin_lock(&d->life_lock); /* a domain that dies gives up page tables only once */
+        rc = domain_is_dying(d) ? -EINVAL : port_vcpu_set_context(t, ctx);
         if (rc == 0) {
-            spin_lock(&d->life_lock);
             t->initialised = true;
-            spin_unlock(&d->life_lock);
-            if (port_context_online(ctx)) {
-                vcpu_up(t);
-            }
+        }
+        spin_unlock(&d->life_lock);
+        if (rc == 0 && port_context_online(ctx)) {
+            vcpu_up(t);
         }
         domain_unpause(d);
     }
@@ -105,7 +105,9 @@ int64_t domctl_getvcpucontext(struct vcpu *v, struct domain *d, struct xen_domct
         return -ENOMEM;
     }
     vcpu_pause(t);
+    spin_lock(&d->life_lock);
     port_vcpu_get_context(t, ctx);
+    spin_unlock(&d->life_lock);
     vcpu_unpause(t);
     if (guest_write(op->u.vcpucontext.ctxt, ctx, sizeof(struct vcpu_guest_context))) {
         rc = -EFAULT;

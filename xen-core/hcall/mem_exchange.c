@@ -123,13 +123,17 @@ static int chunk_read(struct exchange *e, const struct chunk *c, uint64_t index)
     return 0;
 }
 
-/* *swapped says whether the frames have changed hands, whatever became of the answer. */
-static int chunk_swap(struct exchange *e, const struct chunk *c, uint64_t index, bool *swapped)
+/*
+ * The frames change hands, all or none; c->gpfn becomes the new frames' numbers. With `life` held,
+ * as a domain that dies meanwhile would not find what is taken off its list, and must not get it
+ * back.
+ */
+static int chunk_trade(struct exchange *e, const struct chunk *c)
 {
     uint64_t nin = UINT64_C(1) << e->in_order;
     uint64_t nout = UINT64_C(1) << e->out_order;
     uint64_t taken = 0;
-    int rc = chunk_read(e, c, index);
+    int rc = domain_is_dying(e->d) ? -EINVAL : 0;
 
     while (rc == 0 && taken < nin) {
         rc = take_extent(e, c->in[taken]);
@@ -146,7 +150,6 @@ static int chunk_swap(struct exchange *e, const struct chunk *c, uint64_t index,
     }
 
     /* commit */
-    *swapped = true;
     for (uint64_t i = 0; i < nin; i++) {
         free_extent(e, c->in[i]);
     }
@@ -154,7 +157,24 @@ static int chunk_swap(struct exchange *e, const struct chunk *c, uint64_t index,
         mem_set_m2p(c->out[i], e->x.out.extent_order, c->gpfn[i]);
         c->gpfn[i] = frame_mfn(c->out[i]).n;
     }
-    if (guest_write(gptr_at(e->x.out.extent_start, index << e->out_order, 8), c->gpfn, nout * 8)) {
+    return 0;
+}
+
+/* *swapped says whether the frames have changed hands, whatever became of the answer. */
+static int chunk_swap(struct exchange *e, const struct chunk *c, uint64_t index, bool *swapped)
+{
+    uint64_t nout = UINT64_C(1) << e->out_order;
+    int rc = chunk_read(e, c, index);
+
+    if (rc) {
+        return rc;
+    }
+    spin_lock(&e->d->life_lock);
+    rc = chunk_trade(e, c);
+    spin_unlock(&e->d->life_lock);
+    *swapped = rc == 0;
+    if (rc == 0 &&
+        guest_write(gptr_at(e->x.out.extent_start, index << e->out_order, 8), c->gpfn, nout * 8)) {
         rc = -EFAULT;
     }
     return rc;
