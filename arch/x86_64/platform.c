@@ -12,6 +12,7 @@
 #include "drivers/acpi.h"
 #include "drivers/uart.h"
 #include "guest/cpuid.h"
+#include "guest/spec.h"
 #include "hw/cpu.h"
 #include "hw/cpu_info.h"
 #include "hw/efi_rt.h"
@@ -131,6 +132,7 @@ void port_cpu_init(const struct boot_info *bi)
     cpu_setup();
     xstate_detect();
     cpuid_init();
+    spec_init();
 }
 
 static void uart_input(void *data)

@@ -28,6 +28,7 @@
 #include "abi/xen.h"
 #include "cpu/msr.h"
 #include "guest/mm_x86.h"
+#include "guest/spec.h"
 #include "guest/x86_flags.h"
 
 /* What goes into a bounce frame besides the fixed part. */
@@ -359,6 +360,7 @@ void guest_failsafe(struct regs *r, uint32_t vector, uint32_t error)
 
 void guest_loaded(struct vcpu *v)
 {
+    spec_loaded(v);
     systime_update(v);
     vcpu_areas_update(v);
 }
