@@ -253,10 +253,13 @@ static int domctl(struct xen_domctl *op)
     case XEN_DOMCTL_destroydomain:
         return destroy(d, op->domain);
     case XEN_DOMCTL_pausedomain:
-        d->is_paused = 1;
+        d->is_paused++; /* the control ABI counts */
         return 0;
     case XEN_DOMCTL_unpausedomain:
-        d->is_paused = 0;
+        if (d->is_paused == 0) {
+            return -EINVAL;
+        }
+        d->is_paused--;
         return d->is_built || op->domain == 0 ? 0 : -EINVAL;
     case XEN_DOMCTL_max_vcpus:
         d->max_vcpus = op->u.max_vcpus.max;

@@ -83,14 +83,7 @@ class Rig:
     def files(self):
         d = self.dir
         kernels.write_all(d)
-        guest = f'name = "web"\nkernel = "{d}/kernel.xz"\nramdisk = "{d}/ramdisk"\nmemory = 32\nvcpus = 2\ncmdline = "a b"\n'
-        texts = {"guest.cfg": guest, "syntax.cfg": 'name = "x"\nkernel = boot/k\n',
-                 "unknown.cfg": 'name = "x"\nkernel = "/k"\nmemroy = 5\n', "huge.cfg": "#" * 70000}
-        for name, text in texts.items():
-            with open(f"{d}/{name}", "w", encoding="utf-8") as f:
-                f.write(text)
-        with open(f"{d}/binary.cfg", "wb") as f:
-            f.write(b"name = '\xff\xfe'\n")
+        table.write_configs(d, d)
 
     def start(self, name):
         d = self.dir

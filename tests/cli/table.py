@@ -148,10 +148,11 @@ LIFE = [
     (f"{C}", 1, "", r"^joist: create: web: a domain of that name exists", ""),
     (f"{C} name=web2 uuid={{uuid}}", 1, "", r"uuid", ""),
     ("joist unpause web", 0, "", "", "guest"),
-    ("joist list web", 0, r"web +\d+ +32 +\d+     r-----", "", ""),
+    ("joist list web", 0, r"web +\d+ +32 +\d+     [r-]-----", "", ""),
     ("joist pause --json web", 0, r'^\{"ok":true,"result":\{"name":"web","domid":\d+\}\}$', "", "guest"),
     ("joist pause web", 0, "", "", ""),
     ("joist unpause --json {id}", 0, r'"ok":true', "", "guest"),
+    ("joist unpause web", 0, "", "", ""),
     ("joist domid web", 0, r"^{id}$", "", ""),
     ("joist domname {id}", 0, r"^web$", "", ""),
     ("joist vcpu-list web", 0, r"web +{id} +0 +\d+   ...", "", ""),
@@ -173,3 +174,15 @@ LIFE = [
     (f"{C} -q", 0, "", "", "guest"),
     ("joist destroy web", 0, "", "", "guest"),
 ]
+
+
+def write_configs(where, seen):
+    """Writes the guest configurations of the table into a directory that the tools see under another name."""
+    guest = f'name = "web"\nkernel = "{seen}/kernel.xz"\nramdisk = "{seen}/ramdisk"\nmemory = 32\nvcpus = 2\ncmdline = "a b"\n'
+    texts = {"guest.cfg": guest, "syntax.cfg": 'name = "x"\nkernel = boot/k\n',
+             "unknown.cfg": 'name = "x"\nkernel = "/k"\nmemroy = 5\n', "huge.cfg": "#" * 70000}
+    for name, text in texts.items():
+        with open(f"{where}/{name}", "w", encoding="utf-8") as f:
+            f.write(text)
+    with open(f"{where}/binary.cfg", "wb") as f:
+        f.write(b"name = '\xff\xfe'\n")

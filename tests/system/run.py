@@ -15,6 +15,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import system  # noqa: E402
 from system import harness, image  # noqa: E402
 import boots  # noqa: E402
+import commands  # noqa: E402
 import daemons  # noqa: E402
 import devices  # noqa: E402
 import dropin  # noqa: E402
@@ -23,6 +24,7 @@ import guests  # noqa: E402
 # group: (arguments of system.Host, or None for scenarios that boot by themselves; the scenarios)
 GROUPS = [
     ("guests", {}, [guests.info, guests.vcpus, guests.pause, guests.cycles, guests.misbehaving, guests.bad_configs]),
+    ("commands", {"share": commands.SHARE, "cmdline": "joist.share"}, [commands.commands]),
     ("daemons", {}, [daemons.kill_each, daemons.kernel_ring_survives, daemons.console_survives]),
     ("devices", {"extra": system.device_args, "vga": True},
      [devices.disks, devices.network, devices.efi_variables, devices.clock, devices.screen, devices.reboot]),
