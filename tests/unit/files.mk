@@ -46,3 +46,5 @@ unit-test_pt_write-objs := tests/unit/mm_kit.o
 # Grants: both, a guest with page tables that maps and one that grants.
 unit-y += test_gnttab
 unit-test_gnttab-objs := tests/unit/mm_kit.o
+unit-y += test_event_threads
+unit-test_event_threads-objs := tests/unit/mm_kit.o
