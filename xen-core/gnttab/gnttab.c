@@ -146,9 +146,9 @@ static int16_t pin_locked(struct domain *d, uint32_t ref, domid_t user, bool wri
     }
     if (act->read + act->write == 0) {
         t->pinned++;
+        act->mfn = entry_frame(e); /* whoever holds a pin reads it without the lock */
+        act->domid = user;
     }
-    act->mfn = entry_frame(e);
-    act->domid = user;
     act->read += !write;
     act->write += write;
     *mfn = MFN(act->mfn);
