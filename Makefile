@@ -44,6 +44,7 @@ KCONFIG_CONFIG ?= .config
 export KCONFIG_CONFIG
 export LC_ALL := C
 
+, := ,
 VERSION := $(shell cat VERSION)
 IS_CLANG := $(if $(findstring clang,$(shell $(CC) --version 2>/dev/null | head -n 1)),1,)
 
@@ -79,9 +80,12 @@ hv-flags := $(common) $(includes) -I arch/x86_64/hw/inline -include scripts/hidd
 hv-as-flags := $(includes) -I arch/x86_64/hw/inline -g -ffile-prefix-map=$(CURDIR)=. -ffile-prefix-map=$(abspath $(O))/=build/ -ffile-prefix-map=$(O)/=build/ -D__ASSEMBLY__ \
             -fcf-protection=none -Wa,--noexecstack
 
+# The address sanitizer reads /proc, which a bare chroot does not have: there undefined behaviour still traps.
+sanitize := $(if $(wildcard /proc/self/task),-fsanitize=address$(,)undefined -fno-sanitize-recover=all,\
+            -fsanitize=undefined -fsanitize-undefined-trap-on-error)
 host-flags := $(common) $(includes) -I arch/host/inline -I dom0-tools -I tests/unit -D_GNU_SOURCE -O1 -fno-omit-frame-pointer \
-            -fsanitize=address,undefined -fno-sanitize-recover=all -fno-strict-aliasing
-host-libs := -fsanitize=address,undefined -lpthread -lm
+            -fno-strict-aliasing $(sanitize)
+host-libs := $(sanitize) -lpthread -lm
 
 tool-flags := $(common) -I $(O)/gen -I xen-core -I dom0-tools -I . -D_GNU_SOURCE -O2 -fPIE -fstack-protector-strong \
             -D_FORTIFY_SOURCE=2 -fno-strict-aliasing
@@ -270,7 +274,7 @@ tools: $(tools-bin)
 
 define unit-rule # name, library
 $(O)/unit/$(1): $$(patsubst %.c,$(O)/host/%.o,$$(or $$(unit-$(1)-src),tests/unit/$(1).c)) \
-    $$(patsubst %,$(O)/host/%,$$(unit-$(1)-objs)) $(O)/host/tests/unit/asan_options.o $(2)
+    $$(patsubst %,$(O)/host/%,$$(unit-$(1)-objs)) $(2)
 	$$(call say,LINK,$$@)
 	@mkdir -p $$(@D)
 	$$(Q)$$(CC) $$^ $$(unit-$(1)-ldlibs) -lcmocka $(host-libs) -o $$@
@@ -279,7 +283,7 @@ $(foreach t,$(unit-y),$(eval $(call unit-rule,$(t),$(O)/libcore-host.a)))
 $(foreach t,$(tool-unit-y),$(eval $(call unit-rule,$(t),$(O)/libtools-host.a)))
 
 define fuzz-rule # name
-$(O)/fuzz/$(1): $(O)/host/tests/fuzz/$(1).o $(O)/host/tests/fuzz/drive.o $(O)/host/tests/unit/asan_options.o $$(patsubst %,$(O)/host/%,$$(fuzz-$(1)-objs)) \
+$(O)/fuzz/$(1): $(O)/host/tests/fuzz/$(1).o $(O)/host/tests/fuzz/drive.o $$(patsubst %,$(O)/host/%,$$(fuzz-$(1)-objs)) \
     $$(or $$(fuzz-$(1)-lib),$(O)/libcore-host.a)
 	$$(call say,LINK,$$@)
 	@mkdir -p $$(@D)

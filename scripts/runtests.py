@@ -49,7 +49,7 @@ def main():
     args = parser.parse_args()
     bad = 0
     if not os.path.isdir("/proc/self/task"):
-        print(f"  {args.stage:8} no /proc here: memory leaks are not checked", flush=True)
+        print(f"  {args.stage:8} no /proc here: built without the address sanitizer", flush=True)
     with concurrent.futures.ThreadPoolExecutor(2) as pool, open(args.results, "a", encoding="utf-8") as out:
         for name, rows, text in pool.map(lambda p: run(p, args), args.programs):
             failed = sum(v == "FAIL" for v, _, _ in rows)

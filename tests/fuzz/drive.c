@@ -37,7 +37,8 @@ static size_t current_size;
 static const char *program;
 static uint64_t random_state = 88172645463325252u;
 
-void __sanitizer_set_death_callback(void (*callback)(void));
+/* Of the address sanitizer, if the build has it. */
+__attribute__((weak)) void __sanitizer_set_death_callback(void (*callback)(void));
 
 __attribute__((weak)) size_t fuzz_seed(unsigned int index, uint8_t *data, size_t size)
 {
@@ -261,7 +262,12 @@ int main(int argc, char **argv)
             return 2;
         }
     }
-    __sanitizer_set_death_callback(save_crash);
+    if (__sanitizer_set_death_callback != NULL) {
+        __sanitizer_set_death_callback(save_crash);
+    } else {
+        signal(SIGILL, on_abort); /* undefined behaviour traps */
+        signal(SIGSEGV, on_abort);
+    }
     signal(SIGABRT, on_abort);
     for (unsigned int i = 0; (size = fuzz_seed(i, buf, sizeof(buf))) > 0; i++) {
         add(buf, size);
