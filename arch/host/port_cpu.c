@@ -96,6 +96,10 @@ void port_vcpu_switch(struct vcpu *prev, struct vcpu *next)
     sched_switched(prev);
 }
 
+void port_console_screen_off(void)
+{
+}
+
 void port_console_write(const char *text, size_t len)
 {
     if (host_verbose) {

@@ -10,6 +10,7 @@
 #include "config.h"
 #include "domain/domain.h"
 #include "drivers/acpi.h"
+#include "drivers/efifb.h"
 #include "drivers/uart.h"
 #include "guest/cpuid.h"
 #include "guest/spec.h"
@@ -30,6 +31,7 @@
 #include "lib/str.h"
 #include "port/console.h"
 #include "port/irq.h"
+#include "port/mmu.h"
 #include "port/start.h"
 #include "start/boot_info.h"
 #include "start/cmdline.h"
@@ -122,6 +124,37 @@ void port_console_write(const char *text, size_t len)
     if (uart != NULL) {
         uart->write(text, len);
     }
+    efifb_write(text, len);
+}
+
+void port_console_screen_off(void)
+{
+    efifb_stop();
+}
+
+/* Text on the firmware's framebuffer, beginning with what the log holds already. */
+static void start_screen(const struct boot_fb *fb)
+{
+    struct efifb_mode m = {
+        .size = fb->size, .width = fb->width, .height = fb->height, .pitch = fb->pitch
+    };
+    char text[256];
+    uint32_t index = 0;
+    size_t n;
+
+    if (!console_wants("vga") || fb->base == 0 || fb->bpp != 32) {
+        return;
+    }
+    m.base = port_map_device(fb->base, fb->size);
+    m.colour = 0xaau << fb->red_pos | 0xaau << fb->green_pos | 0xaau << fb->blue_pos;
+    if (m.base == NULL || !efifb_init(&m)) {
+        log_warn("no text on the framebuffer (%ux%u at %#lx)", fb->width, fb->height,
+                 (unsigned long)fb->base);
+        return;
+    }
+    while ((n = log_read(text, sizeof text, &index, true, false)) != 0) {
+        efifb_write(text, n);
+    }
 }
 
 void port_cpu_init(const struct boot_info *bi)
@@ -182,6 +215,7 @@ void port_irq_init(const struct boot_info *bi)
 
     paging_use_heap();
     cpu_info()->current = dom_idle->vcpu[0];
+    start_screen(&bi->fb);
     rc = acpi_read(bi->rsdp, paging_map_firmware, &acpi);
     if (rc != 0) {
         panic("no usable ACPI tables (error %d): this machine has no MADT, or RSDP at %#lx is "

@@ -12,6 +12,7 @@
 #include "mm/boot_alloc.h"
 #include "mm/frame.h"
 #include "mm/heap.h"
+#include "port/console.h"
 #include "port/cpu.h"
 #include "port/ctl.h"
 #include "port/irq.h"
@@ -86,6 +87,7 @@ void start(const struct boot_info *bi)
     console_give_to_dom0();
     log_at(LOG_ERR, "starting domain 0 (%lu ms since start)",
            (unsigned long)(port_time_now() / 1000000));
+    port_console_screen_off();
     sched_idle(); /* this is the boot cpu's idle vcpu from here on */
 }
 
