@@ -8,7 +8,6 @@
 #include "arch/host/machine.h"
 #include "base/timer.h"
 #include "irq/irq.h"
-#include "irq/rights.h"
 #include "mm/heap.h"
 #include "port/cpu.h"
 #include "port/time.h"
@@ -26,12 +25,6 @@ void kit_start(unsigned int cpus)
     host_init(&c);
     irq_init();
     kit_settle();
-    /* Pools keep what they once had: let them have it before anybody counts. */
-    struct domain *d[3] = { kit_domain(0, 4), kit_domain(1, 4), kit_domain(2, 4) };
-    assert_int_equal(rights_allow(d[1], RIGHT_PORT, 0, 0), 0);
-    for (unsigned int i = 0; i < 3; i++) {
-        kit_destroy(d[i]);
-    }
     free_at_start = heap_free_frames();
 }
 

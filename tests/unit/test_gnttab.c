@@ -652,10 +652,6 @@ static void test_faults(void **state)
 int main(void)
 {
     kit_machine(4096, 2);
-    /* Pools keep what they once had. */
-    setup(NULL);
-    kit_guest_end(&back);
-    kit_guest_end(&front);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_map_unmap, setup, teardown),
         cmocka_unit_test_setup_teardown(test_refusals, setup, teardown),

@@ -211,6 +211,7 @@ static void test_pool(void **state)
 {
     static struct pool p = POOL("things", struct thing);
     static struct thing *got[1000];
+    uint64_t free = heap_free_frames();
 
     (void)state;
     for (unsigned int i = 0; i < 1000; i++) {
@@ -230,15 +231,31 @@ static void test_pool(void **state)
         pool_free(&p, got[i]);
     }
     assert_int_equal(p.live, 0);
-    uint64_t free = heap_free_frames();
+    assert_int_equal(heap_free_frames(), free); /* all frames are back */
     for (unsigned int i = 0; i < 1000; i++) {
         got[i] = pool_alloc(&p);
         assert_int_equal(got[i]->a[0] | got[i]->a[1], 0);
     }
-    assert_int_equal(heap_free_frames(), free); /* what it has suffices */
+    /* Whatever the order in which they come back, and however often a frame fills and empties. */
+    for (unsigned int n = 0; n < 5000; n++) {
+        unsigned int i = (n * 7919u) % 1000;
+        pool_free(&p, got[i]);
+        got[i] = NULL;
+        if (n % 3 == 0) {
+            unsigned int k = (n * 104729u + 5) % 1000;
+            if (got[k] != NULL) {
+                pool_free(&p, got[k]);
+            }
+            got[k] = pool_alloc(&p);
+        }
+        got[i] = got[i] != NULL ? got[i] : pool_alloc(&p);
+        assert_non_null(got[i]);
+    }
+    assert_int_equal(p.live, 1000);
     for (unsigned int i = 0; i < 1000; i++) {
         pool_free(&p, got[i]);
     }
+    assert_int_equal(heap_free_frames(), free);
 }
 
 static int setup(void **state)

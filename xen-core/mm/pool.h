@@ -10,7 +10,7 @@ struct pool {
     const char *name;
     uint32_t size; /* bytes of an object, rounded up to 16 */
     uint32_t live; /* objects out [lock] */
-    void *free;    /* list through the objects [lock] */
+    void *free;    /* frames with free objects [lock] */
     struct spinlock lock;
 };
 
@@ -20,6 +20,7 @@ struct pool {
         .lock = SPINLOCK(LOCK_heap_pool)                                  \
     }
 
-/* A zeroed object or NULL. Objects are at most a page; larger things use heap_alloc(). */
+/* A zeroed object or NULL. Objects are a little less than a page at most; larger things use
+ * heap_alloc(). */
 void *pool_alloc(struct pool *p);
 void pool_free(struct pool *p, void *obj);
