@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # Test guests: freestanding PV kernels, booted straight from the loader in place of a dom0 kernel.
 # One name per guest; its code is tests/guests/<name>/main.c.
-guests-y := hello hcalls traps events grants mmu-basic mmu-bad ptwrite timer fpu sched smp stress
+guests-y := hello hcalls traps events grants mmu-basic mmu-bad ptwrite timer fpu sched smp stress control
 
 guest-kit-y := start.o main.o print.o mem.o trap.o event.o time.o smp.o
 

@@ -31,6 +31,7 @@ GUESTS = {
     "smp": {"smp": 4},
     "smp:crowded": {"smp": 2, "vcpus": 4},
     "stress": {"smp": 4},
+    "control": {"smp": 2, "vcpus": 1},
 }
 LIMIT = 120
 VERDICT = r"TEST (\S+) (PASS|FAIL|SKIP)\b[^\n]*\n"

@@ -134,7 +134,7 @@ static void test_create_refused(void **state)
     creation()->max_maptrack_frames = INT32_MAX;
     refuse(-EINVAL);
     creation()->arch.emulation_flags = 1;
-    refuse(-EINVAL);
+    refuse(-EOPNOTSUPP);
     creation()->arch.misc_flags = 2;
     refuse(-EINVAL);
     creation()->iommu_opts = 1;

@@ -19,12 +19,15 @@
 /* What a paravirtualized domain may be asked to be. */
 #define FLAGS_ALLOWED (XEN_DOMCTL_CDF_xs_domain)
 
-/* 0, -EINVAL; -ESRCH for another pool of cpus. */
+/* 0, -EINVAL; -EOPNOTSUPP for emulated devices, -ESRCH for another pool of cpus. */
 static int create_check(const struct xen_domctl_createdomain *c)
 {
     if (c->flags & ~(uint32_t)FLAGS_ALLOWED || c->iommu_opts || c->vmtrace_size ||
-        c->arch.emulation_flags || c->arch.misc_flags & ~XEN_X86_MISC_FLAGS_MAX) {
+        c->arch.misc_flags & ~XEN_X86_MISC_FLAGS_MAX) {
         return -EINVAL;
+    }
+    if (c->arch.emulation_flags) {
+        return -EOPNOTSUPP;
     }
     if (c->max_vcpus < 1 || c->max_vcpus > VCPUS_MAX || c->grant_opts != 1) {
         return -EINVAL;
