@@ -295,9 +295,14 @@ void test_main(void)
         test_memory(id);
         destroy(id);
     }
-    /* Xen frees some of it later, when nobody looks any more. */
-    for (u32 i = 0; i < 200 && free_pages() != before; i++) {
+    /* Xen frees some of it later, when nobody looks any more, and with it what it kept for the
+     * first one. */
+    for (u32 i = 0; i < 200 && !on_joist && free_pages() < before; i++) {
         spin_ns(10000000);
     }
-    check_eq(free_pages(), before);
+    if (on_joist) {
+        check_eq(free_pages(), before);
+    } else {
+        check(free_pages() >= before);
+    }
 }
