@@ -118,6 +118,13 @@ static void test_life(void **state)
     assert_int_equal(info(id, &i), 0);
     assert_int_equal(i.outstanding_pages, 100 - i.tot_pages);
 
+    /* What is refused does not cost the promise. */
+    r.nr_extents = 1;
+    r.extent_order = 7;
+    assert_int_equal(memory(XENMEM_populate_physmap, &r), 0);
+    assert_int_equal(info(id, &i), 0);
+    assert_int_equal(i.outstanding_pages, 100 - i.tot_pages);
+
     op.u.vcpuaffinity = (struct xen_domctl_vcpuaffinity){
         .vcpu = 1, .flags = XEN_VCPUAFFINITY_HARD, .cpumap_hard = { { (uintptr_t)&bits }, 8 }
     };

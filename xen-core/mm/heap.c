@@ -161,13 +161,14 @@ static void clear(uint64_t mfn, unsigned int order)
     }
 }
 
-/* Takes a block out of what is free; what was promised to d (NULL: nobody) is used first. 0: none.
- */
-static uint64_t take(unsigned int order, unsigned int flags, struct domain *d)
+/* Takes a block out of what is free; what was promised to d (NULL: nobody) is used first, *used
+ * frames of it. 0: none. */
+static uint64_t take(unsigned int order, unsigned int flags, struct domain *d, uint64_t *used)
 {
     uint64_t n = UINT64_C(1) << order;
     uint64_t mfn = 0;
 
+    *used = 0;
     if (order > HEAP_MAX_ORDER) {
         return 0;
     }
@@ -177,12 +178,25 @@ static uint64_t take(unsigned int order, unsigned int flags, struct domain *d)
         mfn = block_take(order, frame_bits(flags));
     }
     if (mfn != 0 && promised != 0) {
-        uint64_t used = promised < n ? promised : n;
-        d->claimed_frames -= used;
-        heap.claimed -= used;
+        *used = promised < n ? promised : n;
+        d->claimed_frames -= *used;
+        heap.claimed -= *used;
     }
     spin_unlock(&heap.lock);
     return mfn;
+}
+
+/* A block that d cannot have after all, and the promise of which it was part. A domain that dies
+ * gives all promises back after it is seen dying. */
+static void untake(uint64_t mfn, unsigned int order, struct domain *d, uint64_t used)
+{
+    spin_lock(&heap.lock);
+    block_free(mfn, order);
+    if (!domain_is_dying(d)) {
+        d->claimed_frames += used;
+        heap.claimed += used;
+    }
+    spin_unlock(&heap.lock);
 }
 
 static void give(uint64_t mfn, unsigned int order)
@@ -207,7 +221,8 @@ static void own(uint64_t mfn, unsigned int order, struct domain *d, uint32_t aux
 
 void *heap_alloc(unsigned int order, unsigned int flags)
 {
-    uint64_t mfn = take(order, flags, NULL);
+    uint64_t used;
+    uint64_t mfn = take(order, flags, NULL, &used);
 
     if (mfn == 0) {
         return NULL;
@@ -267,7 +282,8 @@ bool heap_unlink(struct frame *f, struct domain *d)
 struct frame *heap_alloc_domain(struct domain *d, unsigned int order, unsigned int flags)
 {
     uint64_t n = UINT64_C(1) << (order & 63);
-    uint64_t mfn = take(order, flags, d);
+    uint64_t used;
+    uint64_t mfn = take(order, flags, d, &used);
     bool was_empty = false;
 
     if (mfn == 0) {
@@ -295,7 +311,7 @@ struct frame *heap_alloc_domain(struct domain *d, unsigned int order, unsigned i
     spin_unlock(&d->pages_lock);
 
     if (!fits) {
-        give(mfn, order);
+        untake(mfn, order, d, used);
         return NULL;
     }
     return &frame_table[mfn];
@@ -303,7 +319,8 @@ struct frame *heap_alloc_domain(struct domain *d, unsigned int order, unsigned i
 
 struct frame *heap_alloc_shared(struct domain *d)
 {
-    uint64_t mfn = take(0, HEAP_ANY, NULL);
+    uint64_t used;
+    uint64_t mfn = take(0, HEAP_ANY, NULL, &used);
 
     if (mfn == 0) {
         return NULL;
