@@ -160,6 +160,32 @@ static void test_wakeup(void **state)
     assert_share(ran(v) - before, 2000 * MS, 25);
 }
 
+/* One has run alone for long: who comes then gets his share from there on, and no more. */
+static void test_lone_runner(void **state)
+{
+    struct domain *a = kit_running(1, 1);
+    struct domain *b = kit_running(2, 1);
+    struct vcpu *v = b->vcpu[0];
+
+    (void)state;
+    pin(a, 0, 1);
+    pin(b, 0, 1);
+    while (port_current() != v) {
+        kit_advance(1 * MS);
+    }
+    sched_block(v);
+    kit_settle();
+    for (unsigned int i = 0; i < 1000; i++) {
+        host_advance(1000 * MS); /* nothing is done in between */
+    }
+    kit_settle();
+    vcpu_kick(v);
+    kit_settle();
+    uint64_t before = ran(v);
+    kit_advance(1000 * MS);
+    assert_share(ran(v) - before, 1000 * MS, 50);
+}
+
 static void test_block_race(void **state)
 {
     struct domain *d = kit_running(1, 1);
@@ -390,6 +416,7 @@ int main(void)
         cmocka_unit_test_teardown(test_across_cpus, kit_teardown),
         cmocka_unit_test_teardown(test_cap, kit_teardown),
         cmocka_unit_test_teardown(test_wakeup, kit_teardown),
+        cmocka_unit_test_teardown(test_lone_runner, kit_teardown),
         cmocka_unit_test_teardown(test_block_race, kit_teardown),
         cmocka_unit_test_teardown(test_affinity, kit_teardown),
         cmocka_unit_test_teardown(test_steal, kit_teardown),

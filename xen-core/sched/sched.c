@@ -126,13 +126,15 @@ static void charge(struct vcpu *v, uint64_t now)
     }
 }
 
-/* What the key of curr would be if it were charged now. */
-static uint64_t curr_key(const struct runq *q, uint64_t now)
+/*
+ * The queue as of now: one that runs alone is not charged before somebody asks.  Done before any
+ * comparison with a newcomer, who would else be as far behind as the lone one has run.  locks: q's
+ * held.
+ */
+static void refresh(struct runq *q, uint64_t now)
 {
-    const struct vcpu *c = q->curr;
-    uint64_t w = now > c->ran_from ? weighted(c, now - c->ran_from) : 0;
-
-    return c->vtime + w - (c->boost > w ? c->boost - w : 0);
+    charge(q->curr, now);
+    runq_raise_floor(q);
 }
 
 /* The first idle cpu of hard and online (and soft), from v's own on. CONFIG_MAX_CPUS: none. */
@@ -186,7 +188,7 @@ static unsigned int pick_cpu(const struct vcpu *v)
  * others here (less than the middle between the one furthest behind and the one furthest ahead), it
  * goes first for a moment.
  */
-static void wake_up(struct runq *q, struct vcpu *v, uint64_t now)
+static void wake_up(const struct runq *q, struct vcpu *v)
 {
     uint64_t far = q->floor;
 
@@ -196,37 +198,18 @@ static void wake_up(struct runq *q, struct vcpu *v, uint64_t now)
     if (q->tail != NULL && runq_key(q->tail) > far) {
         far = runq_key(q->tail);
     }
-    if (q->curr != q->idle && curr_key(q, now) > far) {
-        far = curr_key(q, now);
+    if (q->curr != q->idle && runq_key(q->curr) > far) {
+        far = runq_key(q->curr);
     }
     v->boost = v->vtime <= q->floor + (far - q->floor) / 2 ? LAG : 0;
 }
 
-/* Puts v into q and has the cpu choose again if that may change anything. locks: q's held. */
-static void enqueue(struct runq *q, struct vcpu *v, bool woken, uint64_t now)
-{
-    bool look = false;
-
-    if (woken) {
-        wake_up(q, v, now);
-    }
-    runq_insert(q, v);
-    if (q->curr == q->idle) {
-        look = true;
-    } else {
-        look = runq_key(v) + GRANULARITY < curr_key(q, now) || !timer_is_set(&q->slice);
-    }
-    if (look) {
-        port_cpu_raise(q->cpu, CW_SCHED);
-    }
-}
-
-/* A newcomer's virtual time counts for little on a cpu that has run at another pace. */
-static void adopt(struct runq *q, struct vcpu *v)
+/* A newcomer's virtual time counts for little on a cpu that has run at another pace. locks: q's
+ * held. */
+static void adopt(const struct runq *q, struct vcpu *v)
 {
     uint64_t most = q->floor + weighted(v, AHEAD);
 
-    atomic_store_explicit(&v->cpu, q->cpu, memory_order_relaxed);
     if (v->vtime > most) {
         v->vtime = most;
     } else if (v->vtime + AHEAD < q->floor) {
@@ -234,32 +217,46 @@ static void adopt(struct runq *q, struct vcpu *v)
     }
 }
 
+/*
+ * Puts v, which is not loaded, into q and has the cpu choose again if that may change anything.
+ * locks: q's held, and v's former one if it comes from another.
+ */
+static void enqueue(struct runq *q, struct vcpu *v, uint64_t now)
+{
+    refresh(q, now);
+    if (v->runstate != RUNSTATE_runnable) {
+        vcpu_runstate_change(v, RUNSTATE_runnable, now);
+        wake_up(q, v);
+    } else {
+        adopt(q, v);
+    }
+    runq_insert(q, v);
+    if (q->curr == q->idle || runq_key(v) + GRANULARITY < runq_key(q->curr) ||
+        !timer_is_set(&q->slice)) {
+        port_cpu_raise(q->cpu, CW_SCHED);
+    }
+}
+
+static bool placeable(const struct vcpu *v)
+{
+    return !v->queued && atomic_load(&v->on_cpu) == 0 && vcpu_runnable(v);
+}
+
 /* Queues v if it is runnable, not loaded and not queued yet. Interrupts off. */
 static void place(struct vcpu *v)
 {
-    uint64_t now = port_time_now();
     struct runq *q = lock_of(v);
-    bool woken = v->runstate != RUNSTATE_runnable;
 
-    for (;;) {
-        if (v->queued || atomic_load(&v->on_cpu) != 0 || !vcpu_runnable(v)) {
-            break;
-        }
+    if (placeable(v)) {
         unsigned int cpu = pick_cpu(v);
-        if (woken) {
-            vcpu_runstate_change(v, RUNSTATE_runnable, now);
+        if (cpu != q->cpu) {
+            atomic_store_explicit(&v->cpu, cpu, memory_order_relaxed);
+            spin_unlock(&q->lock);
+            q = lock_of(v); /* where it is now, which others may have changed again */
         }
-        if (cpu == q->cpu) {
-            enqueue(q, v, woken, now);
-            break;
+        if (placeable(v)) {
+            enqueue(q, v, port_time_now());
         }
-        adopt(&runqs[cpu], v);
-        spin_unlock(&q->lock);
-        q = lock_of(v);
-        if (!v->queued && atomic_load(&v->on_cpu) == 0 && vcpu_runnable(v)) {
-            enqueue(q, v, woken, now);
-        }
-        break;
     }
     spin_unlock(&q->lock);
 }
@@ -328,6 +325,7 @@ static bool pull_from(struct runq *q, struct runq *from)
             continue;
         }
         runq_remove(from, v);
+        atomic_store_explicit(&v->cpu, q->cpu, memory_order_relaxed);
         adopt(q, v);
         runq_insert(q, v);
         found = true;
@@ -391,8 +389,8 @@ static void push(struct runq *q, uint64_t now)
     struct vcpu *first = q->head;
     if (first != NULL && first == v && allowed(first, to->cpu)) {
         runq_remove(q, first);
-        adopt(to, first);
-        enqueue(to, first, false, now);
+        atomic_store_explicit(&first->cpu, to->cpu, memory_order_relaxed);
+        enqueue(to, first, now);
     }
     unlock_pair(q, to);
 }
