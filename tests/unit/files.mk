@@ -29,7 +29,7 @@ unit-test_multicall-objs := xen-core/hcall/multicall.o $(fake-core)
 unit-test_ctl_x86-objs := $(addprefix arch/x86_64/guest/, ctl_x86.o mem_x86.o cpuid.o) tests/unit/fake_core.o
 
 # Domains, scheduling, events, grants, interrupts on the host machine.
-core-kit-tests := test_control test_domain test_evtchn test_hcall test_irq test_rights test_sched test_vcpu
+core-kit-tests := test_control test_domain test_evtchn test_hcall test_irq test_rights test_sched test_sched_threads test_vcpu
 unit-y += $(core-kit-tests)
 $(foreach t,$(core-kit-tests),$(eval unit-$(t)-objs := tests/unit/core_kit.o))
 
