@@ -10,3 +10,4 @@ fuzz-fuzz_control-objs := tests/unit/mm_kit.o
 fuzz-y += fuzz_insn
 fuzz-y += fuzz_gnttab_evtchn
 fuzz-fuzz_gnttab_evtchn-objs := tests/unit/mm_kit.o
+fuzz-y += fuzz_acpi

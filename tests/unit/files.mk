@@ -48,3 +48,9 @@ unit-y += test_gnttab
 unit-test_gnttab-objs := tests/unit/mm_kit.o
 unit-y += test_event_threads
 unit-test_event_threads-objs := tests/unit/mm_kit.o
+
+# Drivers and registers, recorded: these link the object under test and fakes of their own.
+tool-unit-y += test_acpi test_efifb test_lapic
+unit-test_acpi-objs := drivers/acpi.o
+unit-test_efifb-objs := drivers/efifb.o drivers/font.o
+unit-test_lapic-objs := arch/x86_64/hw/lapic.o
