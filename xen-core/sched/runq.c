@@ -37,7 +37,7 @@ void runq_insert(struct runq *q, struct vcpu *v)
         q->head = v;
     }
     v->queued = true;
-    q->count++;
+    __atomic_store_n(&q->count, q->count + 1, __ATOMIC_RELAXED);
 }
 
 void runq_remove(struct runq *q, struct vcpu *v)
@@ -56,7 +56,7 @@ void runq_remove(struct runq *q, struct vcpu *v)
     v->rq_next = NULL;
     v->rq_prev = NULL;
     v->queued = false;
-    q->count--;
+    __atomic_store_n(&q->count, q->count - 1, __ATOMIC_RELAXED);
 }
 
 void runq_raise_floor(struct runq *q)

@@ -38,11 +38,22 @@
 static struct runq runqs[CONFIG_MAX_CPUS];
 static struct cpumask idle_cpus;
 
+/* The parameters may be changed by a control call at any time. */
+static uint32_t weight_of(const struct domain *d)
+{
+    uint32_t weight = __atomic_load_n(&d->weight, __ATOMIC_RELAXED);
+
+    return weight != 0 ? weight : 1;
+}
+
+static uint32_t cap_of(const struct domain *d)
+{
+    return __atomic_load_n(&d->cap, __ATOMIC_RELAXED);
+}
+
 static uint64_t weighted(const struct vcpu *v, uint64_t ns)
 {
-    uint32_t weight = v->d->weight != 0 ? v->d->weight : 1;
-
-    return ns * SCHED_WEIGHT_DEFAULT / weight;
+    return ns * SCHED_WEIGHT_DEFAULT / weight_of(v->d);
 }
 
 static bool allowed(const struct vcpu *v, unsigned int cpu)
@@ -53,12 +64,13 @@ static bool allowed(const struct vcpu *v, unsigned int cpu)
 /* ns of cpu time per cap period. */
 static uint64_t cap_budget(const struct domain *d)
 {
-    return CAP_PERIOD / 100 * d->cap;
+    return CAP_PERIOD / 100 * cap_of(d);
 }
 
 static bool cap_spent(const struct domain *d)
 {
-    return d->cap != 0 && atomic_load_explicit(&d->cap_used, memory_order_relaxed) >= cap_budget(d);
+    return cap_of(d) != 0 &&
+           atomic_load_explicit(&d->cap_used, memory_order_relaxed) >= cap_budget(d);
 }
 
 /*
@@ -80,18 +92,25 @@ static bool cap_mark(struct vcpu *v)
     return false;
 }
 
-/* Locks the queue that v belongs to now. Interrupts off. */
+/* Locks the queue that v belongs to now; what was done to v under its former lock is seen.
+ * Interrupts off. */
 static struct runq *lock_of(struct vcpu *v)
 {
     for (;;) {
-        uint32_t cpu = atomic_load_explicit(&v->cpu, memory_order_relaxed);
+        uint32_t cpu = atomic_load_explicit(&v->cpu, memory_order_acquire);
         struct runq *q = &runqs[cpu];
         spin_lock(&q->lock);
-        if (atomic_load_explicit(&v->cpu, memory_order_relaxed) == cpu) {
+        if (atomic_load_explicit(&v->cpu, memory_order_acquire) == cpu) {
             return q;
         }
         spin_unlock(&q->lock);
     }
+}
+
+/* How many wait: without the lock, a hint. */
+static uint32_t waiting(const struct runq *q)
+{
+    return __atomic_load_n(&q->count, __ATOMIC_RELAXED);
 }
 
 static void lock_pair(struct runq *a, struct runq *b)
@@ -118,7 +137,7 @@ static void charge(struct vcpu *v, uint64_t now)
     uint64_t w = weighted(v, ns);
     v->vtime += w;
     v->boost -= w < v->boost ? w : v->boost;
-    if (v->d->cap != 0) {
+    if (cap_of(v->d) != 0) {
         atomic_fetch_add_explicit(&v->d->cap_used, ns, memory_order_relaxed);
         if (!timer_is_set(&v->d->cap_timer)) {
             timer_set(&v->d->cap_timer, now + CAP_PERIOD);
@@ -175,8 +194,8 @@ static unsigned int pick_cpu(const struct vcpu *v)
     cpu = own;
     cpumask_for_each(other, &cpu_online_mask)
     {
-        if (allowed(v, other) && runqs[other].count < least) {
-            least = runqs[other].count;
+        if (allowed(v, other) && waiting(&runqs[other]) < least) {
+            least = waiting(&runqs[other]);
             cpu = other;
         }
     }
@@ -250,7 +269,7 @@ static void place(struct vcpu *v)
     if (placeable(v)) {
         unsigned int cpu = pick_cpu(v);
         if (cpu != q->cpu) {
-            atomic_store_explicit(&v->cpu, cpu, memory_order_relaxed);
+            atomic_store_explicit(&v->cpu, cpu, memory_order_release);
             spin_unlock(&q->lock);
             q = lock_of(v); /* where it is now, which others may have changed again */
         }
@@ -298,7 +317,7 @@ void sched_yield(struct vcpu *v)
 {
     struct runq *q = &runqs[port_cpu_id()];
 
-    if (__atomic_load_n(&q->count, __ATOMIC_RELAXED) == 0) {
+    if (waiting(q) == 0) {
         return;
     }
     unsigned long flags = spin_lock_irqsave(&q->lock);
@@ -325,7 +344,7 @@ static bool pull_from(struct runq *q, struct runq *from)
             continue;
         }
         runq_remove(from, v);
-        atomic_store_explicit(&v->cpu, q->cpu, memory_order_relaxed);
+        atomic_store_explicit(&v->cpu, q->cpu, memory_order_release);
         adopt(q, v);
         runq_insert(q, v);
         found = true;
@@ -339,8 +358,7 @@ static void pull(struct runq *q)
 {
     cpumask_for_each(cpu, &cpu_online_mask)
     {
-        if (cpu != q->cpu && __atomic_load_n(&runqs[cpu].count, __ATOMIC_RELAXED) != 0 &&
-            pull_from(q, &runqs[cpu])) {
+        if (cpu != q->cpu && waiting(&runqs[cpu]) != 0 && pull_from(q, &runqs[cpu])) {
             return;
         }
     }
@@ -389,7 +407,7 @@ static void push(struct runq *q, uint64_t now)
     struct vcpu *first = q->head;
     if (first != NULL && first == v && allowed(first, to->cpu)) {
         runq_remove(q, first);
-        atomic_store_explicit(&first->cpu, to->cpu, memory_order_relaxed);
+        atomic_store_explicit(&first->cpu, to->cpu, memory_order_release);
         enqueue(to, first, now);
     }
     unlock_pair(q, to);
@@ -437,7 +455,7 @@ static void arm_slice(struct runq *q, const struct vcpu *next, bool waiters, uin
         if (waiters) {
             end = q->slice_end;
         }
-        if (next->d->cap != 0) {
+        if (cap_of(next->d) != 0) {
             uint64_t used = atomic_load_explicit(&next->d->cap_used, memory_order_relaxed);
             uint64_t budget = cap_budget(next->d);
             uint64_t left = used < budget ? budget - used : 0;
@@ -467,11 +485,10 @@ static uint32_t rest_state(const struct vcpu *prev)
 
 static void publish(struct runq *q, const struct vcpu *next, uint64_t now)
 {
-    uint32_t weight = next->d->weight != 0 ? next->d->weight : 1;
-
     atomic_store_explicit(&q->curr_vtime, runq_key(next), memory_order_relaxed);
     atomic_store_explicit(&q->curr_since, now, memory_order_relaxed);
-    atomic_store_explicit(&q->curr_weight, next->is_idle ? 0 : weight, memory_order_relaxed);
+    atomic_store_explicit(&q->curr_weight, next->is_idle ? 0 : weight_of(next->d),
+                          memory_order_relaxed);
     if (next->is_idle) {
         cpumask_set(&idle_cpus, q->cpu);
     } else if (cpumask_test(&idle_cpus, q->cpu)) {
@@ -501,13 +518,13 @@ void sched_run(void)
     struct runq *q = &runqs[port_cpu_id()];
     struct vcpu *prev = q->curr;
 
-    if (q->head == NULL && (prev->is_idle || !vcpu_runnable(prev))) {
+    if (waiting(q) == 0 && (prev->is_idle || !vcpu_runnable(prev))) {
         pull(q);
     }
 
     uint64_t now = port_time_now();
     bool slice_over = now >= q->slice_end;
-    if (slice_over && q->head != NULL) {
+    if (slice_over && waiting(q) != 0) {
         push(q, now);
     }
     spin_lock(&q->lock);
@@ -613,7 +630,7 @@ static void cap_period_over(void *data)
     do {
         left = used > budget ? used - budget : 0;
     } while (!atomic_compare_exchange_weak(&d->cap_used, &used, left));
-    if (left != 0 && d->cap != 0) {
+    if (left != 0 && cap_of(d) != 0) {
         timer_set(&d->cap_timer, port_time_now() + CAP_PERIOD);
     }
     if (!cap_spent(d)) {
