@@ -407,6 +407,28 @@ static void test_watchdog(void **state)
     assert_int_equal(d->shutdown_code, SHUTDOWN_watchdog);
 }
 
+/* The walk over a set of cpus, from every place, against looking at each bit. */
+static void test_cpumask(void **state)
+{
+    uint32_t x = 1;
+
+    (void)state;
+    for (unsigned int n = 0; n < 2000; n++) {
+        struct cpumask m = { 0 };
+        for (unsigned int i = 0; i < n % 9; i++) {
+            x = x * 1664525u + 1013904223u;
+            cpumask_set(&m, (x >> 8) % CONFIG_MAX_CPUS);
+        }
+        for (unsigned int from = 0; from <= CONFIG_MAX_CPUS; from++) {
+            unsigned int want = from;
+            while (want < CONFIG_MAX_CPUS && !cpumask_test(&m, want)) {
+                want++;
+            }
+            assert_int_equal(cpumask_next(&m, from), want);
+        }
+    }
+}
+
 int main(void)
 {
     kit_start(4);
@@ -423,6 +445,7 @@ int main(void)
         cmocka_unit_test_teardown(test_pause, kit_teardown),
         cmocka_unit_test_teardown(test_yield, kit_teardown),
         cmocka_unit_test_teardown(test_tickless, kit_teardown),
+        cmocka_unit_test_teardown(test_cpumask, kit_teardown),
         cmocka_unit_test_teardown(test_ops, kit_teardown),
         cmocka_unit_test_teardown(test_watchdog, kit_teardown),
     };

@@ -58,12 +58,15 @@ static inline bool cpumask_empty(const struct cpumask *m)
 /* The first member at or after `cpu`, or CONFIG_MAX_CPUS. */
 static inline unsigned int cpumask_next(const struct cpumask *m, unsigned int cpu)
 {
-    for (; cpu < CONFIG_MAX_CPUS; cpu++) {
-        if (cpumask_test(m, cpu)) {
+    while (cpu < CONFIG_MAX_CPUS) {
+        uint64_t w = atomic_load_explicit(&m->w[cpu / 64], memory_order_relaxed) >> (cpu % 64);
+        if (w != 0) {
+            cpu += (unsigned int)__builtin_ctzll(w);
             break;
         }
+        cpu = (cpu / 64 + 1) * 64;
     }
-    return cpu;
+    return cpu < CONFIG_MAX_CPUS ? cpu : CONFIG_MAX_CPUS;
 }
 
 #define cpumask_for_each(cpu, m)                                         \
