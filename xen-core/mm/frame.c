@@ -14,11 +14,16 @@ uint64_t frame_limit;
 /*
  * Translation caches may hold what was allowed under the old type: writable mappings, or, of a
  * former page table, the path through it.  The stamp was taken before the last use went; every cpu
- * that has not flushed since then does.
+ * that has not flushed since then does.  Only cpus on which the owner's vcpus are loaded can hold
+ * any: others have flushed when they left it, and whoever maps a foreign frame flushes before its
+ * reference goes.  Descriptor pages were mapped by the hypervisor too, on whatever cpu: there all
+ * flush.
  */
-void frame_settle(struct frame *f)
+void frame_settle(struct frame *f, enum frame_type was)
 {
-    port_tlb_flush_before(&cpu_online_mask, f->stamp);
+    const struct cpumask *cpus = was == FT_DESC ? &cpu_online_mask : &f->owner->dirty_cpus;
+
+    port_tlb_flush_before(cpus, f->stamp);
     atomic_fetch_and_explicit(&f->word, ~FW_SETTLING, memory_order_release);
 }
 
@@ -93,7 +98,7 @@ int frame_get_type(struct frame *f, enum frame_type t)
         }
     }
     if ((next & FW_SETTLING) != 0) {
-        frame_settle(f);
+        frame_settle(f, frame_word_type(w));
     }
     return 0;
 }

@@ -199,7 +199,7 @@ int frame_get_type(struct frame *f, enum frame_type t) __attribute__((warn_unuse
 void frame_put_type(struct frame *f);
 /* After a change of type that set FW_SETTLING: flush what may be stale, then let others in.
  * Interrupts on. */
-void frame_settle(struct frame *f);
+void frame_settle(struct frame *f, enum frame_type was);
 
 /*
  * The owner gives frames up (mem_op.c).  Each takes `pages` of d; the caller holds no reference.

@@ -81,7 +81,7 @@ static int desc_get(struct domain *d, struct frame *f)
         }
     } while (!frame_cas(f, &w, next + FW_TREF));
     if ((next & FW_SETTLING) != 0) {
-        frame_settle(f);
+        frame_settle(f, frame_word_type(w));
     }
     if ((w & FW_VALID) == 0) {
         if (!check_page(f)) {

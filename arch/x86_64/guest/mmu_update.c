@@ -114,48 +114,60 @@ static int64_t retry_after_walk(struct mmu_target *t)
     return pt_finish_unlocked(t->frames);
 }
 
+/* Is this a valid table of d of level 2-4, and the slot the guest's? */
+static bool is_upper(const struct domain *d, const struct frame *table, enum frame_type t,
+                     unsigned int index)
+{
+    uint64_t w = frame_word(table);
+
+    return (w & (FW_TYPE_MASK | FW_VALID)) == (FW_TYPE(t) | FW_VALID) && table->owner == d &&
+           !pt_slot_is_hv(t - FT_PT1 + 1u, index);
+}
+
 /*
  * Change an entry of level 2-4.  The new subtree is made valid first; giving up the old one may go
- * on after the entry is written (HC_AGAIN with *done set).
+ * on after the entry is written (HC_AGAIN with *done set).  The table is looked at after that: what
+ * gets the subtree ready may give up what an earlier request has left behind, and that may have
+ * been all that kept this table one.
  */
 static int64_t upper_update(struct domain *d, struct frame *table, unsigned int index, pte_t e,
                             unsigned int flags, bool *done)
 {
+    enum frame_type t = frame_word_type(frame_word(table));
+    struct frame *child = NULL;
     int64_t rc = pt_finish(d);
-    uint64_t w = frame_word(table);
-    enum frame_type t = frame_word_type(w);
 
     if (rc != 0) {
         return rc;
     }
-    if (t < FT_PT2 || t > FT_PT4 || (w & FW_VALID) == 0 || table->owner != d) {
+    if (t < FT_PT2 || t > FT_PT4 || !is_upper(d, table, t, index)) {
         return -EINVAL;
     }
-    if (pt_slot_is_hv(t - FT_PT1 + 1u, index)) {
-        return -EINVAL;
-    }
-    pte_t *p = &pt_entries(table)[index];
-    pte_t old = pt_read(p);
-    bool same = (e & PTE_P) != 0 && (old & PTE_P) != 0 && ((old ^ e) & PTE_ADDR) == 0;
     if ((e & PTE_P) != 0) {
-        struct frame *child = frame_of(pte_mfn(e));
+        child = frame_of(pte_mfn(e));
         if (pt_upper_check(e) != 0 || child == NULL) {
             return -EINVAL;
         }
-        rc = same ? 0 : pt_get_valid(d, child, (enum frame_type)(t - 1));
+        rc = pt_get_valid(d, child, (enum frame_type)(t - 1));
         if (rc != 0) {
             return rc;
+        }
+        if (!is_upper(d, table, t, index)) {
+            rc = pt_put(d, child);
+            return rc == 0 ? -EINVAL : rc;
         }
         e = pt_upper_adjust(e);
     }
     /* commit */
+    pte_t *p = &pt_entries(table)[index];
+    pte_t old = pt_read(p);
     if ((flags & PT_KEEP_AD) != 0) {
         pt_write_keep_ad(p, e);
     } else {
         pt_write(p, e);
     }
     *done = true;
-    return (old & PTE_P) != 0 && !same ? pt_put(d, frame_of(pte_mfn(old))) : 0;
+    return (old & PTE_P) != 0 ? pt_put(d, frame_of(pte_mfn(old))) : 0;
 }
 
 /* A store of 8 bytes into an ordinary page of d. */

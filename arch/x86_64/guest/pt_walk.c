@@ -63,7 +63,7 @@ static int take_type(struct domain *d, struct frame *f, enum frame_type t)
         }
     } while (!frame_cas(f, &w, next + FW_TREF));
     if ((next & FW_SETTLING) != 0) {
-        frame_settle(f);
+        frame_settle(f, frame_word_type(w));
     }
     return TAKEN_FRESH;
 }
