@@ -94,6 +94,22 @@ static uint64_t stack_end(uint64_t sp)
     return block + ((page - BLOCK_DF_PAGE) / 3 * 3 + BLOCK_DF_PAGE + 2) * 4096;
 }
 
+/* Where to read the stack of r: its own if that is a cpu's, from the first word that is there. A
+ * stack that ran into its guard page is the usual cause of a double fault. */
+static uint64_t trace_start(const struct regs *r, uint64_t here)
+{
+    uint64_t main_stack = (here & ~(uint64_t)BLOCK_MASK) + BLOCK_MAIN_PAGE * 4096;
+
+    if ((r->rsp ^ here) > BLOCK_MASK) {
+        return (uint64_t)(r + 1);
+    }
+    if (r->rsp < main_stack &&
+        r->rsp >= main_stack - (BLOCK_MAIN_PAGE - BLOCK_DB_PAGE - 2) * 4096) {
+        return main_stack;
+    }
+    return r->rsp;
+}
+
 void port_panic_report(void)
 {
     uint64_t here = (uint64_t)__builtin_frame_address(0);
@@ -109,9 +125,7 @@ void port_panic_report(void)
         if ((r->cs & 3) != 0) {
             return;
         }
-        /* A double fault is most often a stack that ran into its guard: look at the block we are
-         * on. */
-        here = (r->rsp ^ here) <= BLOCK_MASK && r->vector != 8 ? r->rsp : (uint64_t)(r + 1);
+        here = trace_start(r, here);
     }
     const uint64_t *word = (const uint64_t *)(here & ~UINT64_C(7));
     const uint64_t *end = (const uint64_t *)stack_end(here);

@@ -128,7 +128,8 @@ void port_vcpu_switch(struct vcpu *prev, struct vcpu *next)
         if (next->is_idle) {
             tlb_flush_load(paging_root());
         } else {
-            cpu_load_root(next, true);
+            /* An idle cpu has flushed everything and held no guest's translations since. */
+            cpu_load_root(next, !prev->is_idle);
         }
         if (!prev->is_idle && prev->d != next->d) {
             cpumask_clear(&prev->d->dirty_cpus, ci->cpu);
