@@ -296,6 +296,37 @@ static void test_forgotten(void **state)
     assert_int_equal(once(0, &a), HC_AGAIN);
 }
 
+/*
+ * A table that only a forgotten request keeps valid: writing an entry of it gives up that request's
+ * hold first, and then it is no table any more.
+ */
+static void test_table_of_forgotten(void **state)
+{
+    struct mmuext_op pin = { .cmd = MMUEXT_PIN_L3_TABLE, .arg1.mfn = mfn(tree.l3[0]) };
+    struct mmuext_op flush = { .cmd = MMUEXT_NEW_USER_BASEPTR, .arg1.mfn = 0 };
+    struct hcall_args a = args_of(&pin), b = args_of(&flush);
+    int64_t rc;
+
+    (void)state;
+    load_second();
+    host_inject_yields(1, 1);
+    assert_int_equal(once(0, &a), HC_AGAIN);
+    do {
+        rc = once(1, &b);
+    } while (rc == HC_AGAIN);
+    assert_int_equal(rc, 0);
+    assert_int_equal(kit_type_refs(tree.l3[0]), 1);
+    kit_audit();
+    /* vcpu 0 forgets its pin */
+    host_inject_yields(0, 1);
+    assert_int_equal(kit_mmu_update(kit_maddr(tree.l3[0], 7), kit_pte(tree.l2[2], TAB)), -EINVAL);
+    kit_audit();
+    assert_int_equal(kit_type_refs(tree.l3[0]), 0);
+    assert_int_equal(kit_type_refs(tree.l2[0]), 0);
+    assert_int_equal(kit_type_refs(tree.l2[2]), 0);
+    assert_int_equal(kit_refs(tree.page), 1);
+}
+
 /* A failure that another vcpu has found is the answer to him who asked. */
 static void test_failure_found_by_other(void **state)
 {
@@ -395,9 +426,18 @@ static int setup(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(test_pin),       T(test_pin_released), T(test_slots),     T(test_roots),
-        T(test_same_tree), T(test_opposed),      T(test_forgotten), T(test_failure_found_by_other),
-        T(test_pages),     T(test_small),        T(test_death),
+        T(test_pin),
+        T(test_pin_released),
+        T(test_slots),
+        T(test_roots),
+        T(test_same_tree),
+        T(test_opposed),
+        T(test_table_of_forgotten),
+        T(test_forgotten),
+        T(test_failure_found_by_other),
+        T(test_pages),
+        T(test_small),
+        T(test_death),
     };
 
     return cmocka_run_group_tests(tests, setup, NULL);
