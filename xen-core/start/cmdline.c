@@ -95,15 +95,12 @@ static bool parse_bool(const char *val, void *to)
     return b >= 0;
 }
 
-/* xpti=<bool> | dom0=<bool>,domu=<bool>: any "on" is on for all. */
+/* xpti=default | <bool> */
 static bool parse_xpti(const char *val, void *to)
 {
     int b = word_bool(val);
 
-    if (str_eq(val, "default")) {
-        return true;
-    }
-    if (b < 0) {
+    if (b < 0 && !str_eq(val, "default")) {
         return false;
     }
     *(int32_t *)to = b;
@@ -155,14 +152,17 @@ static bool parse_size(const char **s, uint64_t *out)
 static bool parse_dom0_mem(const char *val, void *to)
 {
     struct options *o = to;
+    uint64_t mem = o->dom0_mem;
+    uint64_t min = o->dom0_mem_min;
+    uint64_t max = o->dom0_mem_max;
 
     while (*val != '\0') {
-        uint64_t *field = &o->dom0_mem;
+        uint64_t *field = &mem;
         if (str_starts(val, "min:")) {
-            field = &o->dom0_mem_min;
+            field = &min;
             val += 4;
         } else if (str_starts(val, "max:")) {
-            field = &o->dom0_mem_max;
+            field = &max;
             val += 4;
         }
         if (!parse_size(&val, field)) {
@@ -174,17 +174,22 @@ static bool parse_dom0_mem(const char *val, void *to)
             return false;
         }
     }
+    o->dom0_mem = mem;
+    o->dom0_mem_min = min;
+    o->dom0_mem_max = max;
     return true;
 }
 
 static bool parse_text32(const char *val, void *to)
 {
-    return str_copy(to, sizeof options.console, val) < sizeof options.console;
+    return strlen(val) < sizeof options.console &&
+           str_copy(to, sizeof options.console, val) < sizeof options.console;
 }
 
 static bool parse_text64(const char *val, void *to)
 {
-    return str_copy(to, sizeof options.com1, val) < sizeof options.com1;
+    return strlen(val) < sizeof options.com1 &&
+           str_copy(to, sizeof options.com1, val) < sizeof options.com1;
 }
 
 /* conswitch=<character>[x] */
