@@ -54,8 +54,6 @@ void port_tlb_flush_local(void)
     tlb_flush_load(read_cr3());
 }
 
-/* With interrupts off: the same from an interrupt in the middle would answer a later request, and
- * we would take that answer back. */
 void tlb_serve(void)
 {
     /*
@@ -64,11 +62,6 @@ void tlb_serve(void)
      */
     unsigned long flags = port_irq_save();
     struct tlb_cpu *c = &cpus[port_cpu_id()];
-
-    if (atomic_load_explicit(&c->answered, memory_order_relaxed) == atomic_load(&c->asked)) {
-        return;
-    }
-    unsigned long flags = port_irq_save();
     uint64_t asked = atomic_load(&c->asked);
 
     if (atomic_load_explicit(&c->answered, memory_order_relaxed) != asked) {
