@@ -56,11 +56,6 @@ void port_tlb_flush_local(void)
 
 void tlb_serve(void)
 {
-    /*
-     * Interrupts off: a request that came in the middle would be answered by the interrupt, and the
-     * answer then taken back by the older one written here: its sender would wait for ever.
-     */
-    unsigned long flags = port_irq_save();
     struct tlb_cpu *c = &cpus[port_cpu_id()];
     uint64_t asked = atomic_load(&c->asked);
 
