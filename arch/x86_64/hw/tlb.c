@@ -56,6 +56,8 @@ void port_tlb_flush_local(void)
 
 void tlb_serve(void)
 {
+    /* Not interrupted: an answer stored late would take back a newer one. */
+    unsigned long flags = port_irq_save();
     struct tlb_cpu *c = &cpus[port_cpu_id()];
     uint64_t asked = atomic_load(&c->asked);
 
