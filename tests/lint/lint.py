@@ -64,7 +64,7 @@ NAMED_UPCALLS = {
 GENERATED = {"config.h", "version.h", "port_inline.h"}
 ROOTS = ["xen-core", "arch/x86_64", "", "dom0-tools"]
 
-PRIVATE = re.compile(r"/work/(?:shared|joist)|/tmp/(?:hub|w/|lab|brief|slot)|registry\.|\bnexus\b|\bartifactory\b")
+PRIVATE = re.compile(r"/[w]ork/|/[t]mp/(?:[h]ub|w/|[l]ab|[b]rief|[s]lot)|registry\.|\bnexus\b|\bartifactory\b")
 C_NAMES = (".c", ".h")
 SOURCE_NAMES = (".c", ".h", ".S", ".py", ".sh", ".mk", ".lds", "Makefile", "Kconfig")
 
