@@ -42,22 +42,22 @@ def verdict(name, kind, text, secs):
 
 
 def run_one(scenario, args, host):
-    """Runs one scenario; returns True if the machine is fit for the next."""
+    """Runs one scenario; returns (True if it has not failed, True if the machine is fit for the next)."""
     name = "%s.%s" % (scenario.__module__, scenario.__name__)
     t = time.monotonic()
     try:
         text = scenario(host, args)
         verdict(name, "PASS", text or "", time.monotonic() - t)
-        return host is None or host.p.poll() is None
+        return True, host is None or host.p.poll() is None
     except system.Skip as e:
         verdict(name, "SKIP", e, time.monotonic() - t)
-        return True
+        return True, True
     except (system.Wrong, harness.Timeout, harness.Ended, RuntimeError, image.ImageError) as e:
         verdict(name, "FAIL", e, time.monotonic() - t)
     except Exception as e:
         traceback.print_exc()
         verdict(name, "FAIL", "%s: %s" % (type(e).__name__, e), time.monotonic() - t)
-    return False
+    return False, False
 
 
 def boot(name, machine, args):
@@ -85,10 +85,10 @@ def run_group(name, machine, scenarios, args):
                         time.monotonic() - t)
                 bad += 1
                 continue
-        if not run_one(scenario, args, host):
-            bad += 1
-            if host:
-                host.close()
+        ok, is_fit = run_one(scenario, args, host)
+        bad += not ok
+        if host and not is_fit:
+            host.close()
             host = None
     if host:
         host.close()
