@@ -10,6 +10,7 @@ import subprocess
 import sys
 
 CASE = re.compile(r"^\[ *(OK|FAILED|SKIPPED) *\] (\w+)\s*$")
+REASON = re.compile(r"^\[ *(?:ERROR|LINE) *\] --- (.+)$")
 VERDICT = {"OK": "PASS", "FAILED": "FAIL", "SKIPPED": "SKIP"}
 
 
@@ -27,13 +28,20 @@ def run(program, args):
         return name, [("FAIL", name, "no end within the time limit")], text
     text = done.stdout.decode(errors="replace")
     cases = {}
+    why = {}
     for line in text.splitlines():
         m = CASE.match(line)
+        said = REASON.match(line)
+        if said:
+            why["last"] = (why.get("last", "") + " " + said.group(1)).strip()[:300]
+        if m:
+            why[m.group(2)] = why.pop("last", "")
         if m and not (m.group(2) in cases and cases[m.group(2)] == "FAIL"):
             cases[m.group(2)] = VERDICT[m.group(1)]
-    rows = [(v, f"{name}.{case}", "") for case, v in cases.items()]
+    rows = [(v, f"{name}.{case}", why.get(case, "") if v == "FAIL" else "") for case, v in cases.items()]
     if done.returncode and not any(v == "FAIL" for v, _, _ in rows):
-        rows.append(("FAIL", name, f"ended with {done.returncode}"))
+        last = " ".join(text.split())[-300:]
+        rows.append(("FAIL", name, f"ended with {done.returncode}: {last}"))
     elif not rows:
         rows.append(("PASS", name, ""))
     return name, rows, text
