@@ -203,10 +203,105 @@ static void test_all_at_once(void **state)
     assert_null(domain_get_next(0));
 }
 
+/* ---- a port that moves while it is sent to --------------------------- */
+
+#define MOVES 40000u
+
+static struct kit_guest one[2];
+static uint32_t near_port, far_port; /* one[0] sends over near_port; one[1] is told by far_port */
+static pthread_barrier_t start, end;
+
+static void *sender(void *arg)
+{
+    struct evtchn_send s = { near_port };
+
+    (void)arg;
+    host_cpu_enter(0);
+    for (unsigned int i = 0; i < MOVES; i++) {
+        pthread_barrier_wait(&start);
+        (void)event(EVTCHNOP_send, &s);
+        pthread_barrier_wait(&end);
+    }
+    return NULL;
+}
+
+/* As Linux does it: masked, moved, unmasked.  Every second time it is not masked. */
+static void *mover(void *arg)
+{
+    struct evtchn_bind_vcpu b = { .port = far_port };
+    struct evtchn_unmask u = { far_port };
+    struct shared_info *s = one[1].d->shared;
+    uint64_t *mask = &s->evtchn_mask[far_port / 64];
+    uint64_t bit = UINT64_C(1) << (far_port % 64);
+    uint32_t x = 1;
+
+    (void)arg;
+    host_cpu_enter(1);
+    for (unsigned int i = 0; i < MOVES; i++) {
+        b.vcpu = i & 1;
+        s->evtchn_pending[far_port / 64] = 0;
+        for (unsigned int v = 0; v < 2; v++) {
+            s->vcpu_info[v].evtchn_pending_sel = 0;
+            s->vcpu_info[v].evtchn_upcall_pending = 0;
+        }
+        pthread_barrier_wait(&start);
+        for (volatile uint32_t wait = next(&x) % 256; wait > 0; wait--) {
+        }
+        if (i & 2) {
+            (void)__atomic_fetch_or(mask, bit, __ATOMIC_SEQ_CST);
+        }
+        assert_int_equal(event(EVTCHNOP_bind_vcpu, &b), 0);
+        if (i & 2) {
+            assert_int_equal(event(EVTCHNOP_unmask, &u), 0);
+        }
+        pthread_barrier_wait(&end);
+        assert_true((s->evtchn_pending[far_port / 64] & bit) != 0);
+        assert_true((s->vcpu_info[b.vcpu].evtchn_pending_sel >> (far_port / 64) & 1) != 0);
+        assert_int_equal(s->vcpu_info[b.vcpu].evtchn_upcall_pending, 1);
+    }
+    return NULL;
+}
+
+/* Wherever the move comes, the vcpu that the port belongs to in the end has been told. */
+static void test_move_while_sent(void **state)
+{
+    pthread_t thread[2];
+
+    (void)state;
+    kit_guest(&one[0], true, 2);
+    kit_guest(&one[1], false, 2);
+    host_cpu_enter(1);
+    host_load(one[1].d->vcpu[0]);
+    struct evtchn_alloc_unbound u = { .dom = DOMID_SELF, .remote_dom = one[0].d->id };
+    assert_int_equal(event(EVTCHNOP_alloc_unbound, &u), 0);
+    host_cpu_enter(0);
+    host_load(one[0].d->vcpu[0]);
+    struct evtchn_bind_interdomain b = { .remote_dom = one[1].d->id, .remote_port = u.port };
+    assert_int_equal(event(EVTCHNOP_bind_interdomain, &b), 0);
+    near_port = b.local_port;
+    far_port = u.port;
+
+    pthread_barrier_init(&start, NULL, 2);
+    pthread_barrier_init(&end, NULL, 2);
+    assert_int_equal(pthread_create(&thread[0], NULL, sender, NULL), 0);
+    assert_int_equal(pthread_create(&thread[1], NULL, mover, NULL), 0);
+    for (unsigned int i = 0; i < 2; i++) {
+        assert_int_equal(pthread_join(thread[i], NULL), 0);
+    }
+    for (unsigned int cpu = 0; cpu < 2; cpu++) {
+        host_cpu_enter(cpu);
+        host_load(NULL);
+    }
+    host_cpu_enter(0);
+    kit_guest_end(&one[1]);
+    kit_guest_end(&one[0]);
+}
+
 int main(void)
 {
     kit_machine(2048, THREADS);
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_move_while_sent),
         cmocka_unit_test(test_all_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

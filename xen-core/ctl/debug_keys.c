@@ -5,8 +5,10 @@
 #include <stddef.h>
 
 #include "base/log.h"
+#include "base/timer.h"
 #include "domain/domain.h"
 #include "domain/vcpu.h"
+#include "evtchn/evtchn.h"
 #include "mm/heap.h"
 #include "port/cpu.h"
 #include "port/power.h"
@@ -15,28 +17,65 @@
 
 static void key_help(void);
 
-static void key_domains(void)
+/* Calls fn for every domain. */
+static void each_domain(void (*fn)(struct domain *d))
 {
     for (struct domain *d = domain_get_next(0); d != NULL;) {
-        log_at(LOG_ERR, "domain %u: life %u, refs %u, pause %u, shutdown %u code %u", d->id,
-               atomic_load(&d->life), atomic_load(&d->refs), atomic_load(&d->pause_count),
-               atomic_load(&d->is_shut_down), d->shutdown_code);
-        log_at(LOG_ERR, "  frames %lu of %lu, claimed %lu, vcpus %u, weight %u, cap %u",
-               (unsigned long)d->owned_frames, (unsigned long)atomic_load(&d->max_frames),
-               (unsigned long)d->claimed_frames, d->max_vcpus, d->weight, d->cap);
-        for (uint32_t i = 0; i < d->max_vcpus; i++) {
-            const struct vcpu *v = vcpu_get(d, i);
-            if (v != NULL) {
-                log_at(LOG_ERR, "  vcpu %u: cpu %u, %s, state %#x, upcall pending %u mask %u", i,
-                       atomic_load(&v->cpu), atomic_load(&v->on_cpu) ? "running" : "off",
-                       atomic_load(&v->state), v->info->evtchn_upcall_pending,
-                       v->info->evtchn_upcall_mask);
-            }
-        }
+        fn(d);
         uint32_t next = d->id + 1u;
         domain_put(d);
         d = domain_get_next((domid_t)next);
     }
+}
+
+static void show_domain(struct domain *d)
+{
+    log_at(LOG_ERR, "domain %u: life %u, refs %u, pause %u, shutdown %u code %u", d->id,
+           atomic_load(&d->life), atomic_load(&d->refs), atomic_load(&d->pause_count),
+           atomic_load(&d->is_shut_down), d->shutdown_code);
+    log_at(LOG_ERR, "  frames %lu of %lu, claimed %lu, vcpus %u, weight %u, cap %u",
+           (unsigned long)d->owned_frames, (unsigned long)atomic_load(&d->max_frames),
+           (unsigned long)d->claimed_frames, d->max_vcpus, d->weight, d->cap);
+}
+
+static void key_domains(void)
+{
+    each_domain(show_domain);
+}
+
+static void show_timer(const char *name, const struct timer *t, uint64_t now)
+{
+    if (timer_is_set(t)) {
+        log_at(LOG_ERR, "    %s on cpu %u in %ld us", name, t->cpu,
+               (long)(t->expires - now) / 1000);
+    }
+}
+
+/* What each vcpu waits for: its events, and its timers. */
+static void show_events(struct domain *d)
+{
+    uint64_t now = port_time_now();
+
+    log_at(LOG_ERR, "domain %u:", d->id);
+    for (uint32_t i = 0; i < d->max_vcpus; i++) {
+        const struct vcpu *v = vcpu_get(d, i);
+        if (v == NULL) {
+            continue;
+        }
+        log_at(LOG_ERR, "  vcpu %u: cpu %u, %s%s, state %#x, upcall pending %u mask %u, words %#lx",
+               i, atomic_load(&v->cpu), atomic_load(&v->on_cpu) ? "running" : "off",
+               v->queued ? ", queued" : "", atomic_load(&v->state), v->info->evtchn_upcall_pending,
+               v->info->evtchn_upcall_mask, (unsigned long)v->info->evtchn_pending_sel);
+        show_timer("timer", &v->singleshot, now);
+        show_timer("period", &v->periodic, now);
+        show_timer("poll", &v->poll_timer, now);
+    }
+    evtchn_dump(d);
+}
+
+static void key_events(void)
+{
+    each_domain(show_events);
 }
 
 static void key_memory(void)
@@ -65,9 +104,10 @@ static const struct {
     void (*fn)(void);
     const char *help;
 } keys[] = {
+    { 'e', key_events, "vcpus, their timers, and pending events" },
     { 'h', key_help, "this list" },
     { 'm', key_memory, "memory of the heap" },
-    { 'q', key_domains, "domains and their vcpus" },
+    { 'q', key_domains, "domains" },
     { 'r', key_cpus, "cpus and their idle time" },
     { 'R', key_reboot, "restart the machine at once" },
 };

@@ -12,6 +12,7 @@
 #include "port/cpu.h"
 
 #include "abi/errno.h"
+#include "base/log.h"
 #include "base/panic.h"
 #include "evtchn/evtchn_priv.h"
 #include "hcall/hcall.h"
@@ -228,7 +229,7 @@ int64_t evtchn_send_interdomain(struct evtchn *e)
     if (ew_state(w) == ES_INTERDOMAIN) {
         struct domain *rd = e->peer;
         uint32_t rport = ew_arg(w);
-        evtchn_set_pending(rd, rport, ew_vcpu(evtchn_word(evtchn_of(rd->evtchn, rport))));
+        evtchn_set_pending_movable(rd, rport, evtchn_of(rd->evtchn, rport));
     } else if (ew_state(w) != ES_UNBOUND) {
         rc = -EINVAL;
     }
@@ -253,7 +254,7 @@ void virq_raise_global(struct domain *d, uint32_t virq)
     uint32_t port = v0 != NULL ? __atomic_load_n(&v0->virq_port[virq], __ATOMIC_ACQUIRE) : 0;
 
     if (port != 0) {
-        evtchn_set_pending(d, port, ew_vcpu(evtchn_word(evtchn_of(d->evtchn, port))));
+        evtchn_set_pending_movable(d, port, evtchn_of(d->evtchn, port));
     }
 }
 
@@ -263,7 +264,7 @@ void evtchn_raise(struct domain *d, uint32_t port)
     uint64_t w = e != NULL ? evtchn_word(e) : 0;
 
     if (ew_state(w) == ES_PIRQ) {
-        evtchn_set_pending(d, port, ew_vcpu(w));
+        evtchn_set_pending_movable(d, port, e);
     }
 }
 
@@ -405,6 +406,15 @@ int64_t evtchn_bind_ipi(struct domain *d, uint32_t vcpu, uint32_t *port)
     return 0;
 }
 
+static bool is_unmasked_pending(const struct domain *d, uint32_t port)
+{
+    const struct shared_info *s = d->shared;
+    uint64_t pending = __atomic_load_n(&s->evtchn_pending[port / 64], __ATOMIC_SEQ_CST) &
+                       ~__atomic_load_n(&s->evtchn_mask[port / 64], __ATOMIC_SEQ_CST);
+
+    return (pending >> (port % 64) & 1) != 0;
+}
+
 /* Chooses the vcpu that is told. fails: -ENOENT (vcpu), -EINVAL (port; or it belongs to its vcpu).
  * locks: takes evtchn. */
 int64_t evtchn_bind_vcpu(struct domain *d, uint32_t port, uint32_t vcpu)
@@ -436,7 +446,13 @@ int64_t evtchn_bind_vcpu(struct domain *d, uint32_t port, uint32_t vcpu)
         break;
     }
     if (rc == 0) {
+        /* The port is not masked by every guest meanwhile: one that came in is told here as well.
+         */
         port_set(e, ew_make(ew_state(w), vcpu, ew_arg(w)), e->peer);
+        atomic_thread_fence(memory_order_seq_cst);
+        if (is_unmasked_pending(d, port)) {
+            evtchn_select(d, port / 64, vcpu);
+        }
     }
     unlock_two(d, NULL, flags);
     return rc;
@@ -656,6 +672,21 @@ void evtchn_domain_destroy(struct domain *d)
     }
     d->evtchn = NULL;
     pool_free(&table_pool, t);
+}
+
+/* Without locks: for a person who looks at a guest that may hang. */
+void evtchn_dump(struct domain *d)
+{
+    for (uint32_t port = 0; port < d->evtchn->count; port++) {
+        const struct evtchn *e = evtchn_of(d->evtchn, port);
+        uint64_t bit = UINT64_C(1) << (port % 64);
+        if (e != NULL && (d->shared->evtchn_pending[port / 64] & bit) != 0) {
+            uint64_t w = evtchn_word(e);
+            log_at(LOG_ERR, "  port %u pending%s: state %u, vcpu %u, argument %u", port,
+                   (d->shared->evtchn_mask[port / 64] & bit) != 0 ? ", masked" : "", ew_state(w),
+                   ew_vcpu(w), ew_arg(w));
+        }
+    }
 }
 
 static void audit_port(struct domain *d, uint32_t port, const struct evtchn *e)

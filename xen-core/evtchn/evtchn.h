@@ -32,6 +32,8 @@ void evtchn_vcpu_info_moved(struct vcpu *v);
 /* The checks of every port's state against its peer; panics on a broken invariant. Nothing may be
  * changing. */
 void evtchn_audit(struct domain *d);
+/* A line per pending port of d to the log, with the state of each (debug key). */
+void evtchn_dump(struct domain *d);
 /* Ports in use, for control calls and tests. */
 uint32_t evtchn_count(struct domain *d);
 /* On behalf of a domain: alloc_unbound for the builder (dom0 itself); 0 or -errno. */

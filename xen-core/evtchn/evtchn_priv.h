@@ -109,22 +109,49 @@ static inline void evtchn_select(struct domain *d, uint32_t word, uint32_t vcpu)
     }
 }
 
-/* Makes `port` of d pending. Any context. */
-static inline void evtchn_set_pending(struct domain *d, uint32_t port, uint32_t vcpu)
+/* The pending bit: true if it is new, and so somebody is to be told. */
+static inline bool evtchn_mark(struct domain *d, uint32_t port)
 {
-    struct shared_info *s = d->shared;
+    uint64_t bit = UINT64_C(1) << (port % 64);
+
+    return (__atomic_fetch_or(&d->shared->evtchn_pending[port / 64], bit, __ATOMIC_SEQ_CST) &
+            bit) == 0;
+}
+
+/* What follows a new pending bit. */
+static inline void evtchn_tell(struct domain *d, uint32_t port, uint32_t vcpu)
+{
     uint32_t word = port / 64;
     uint64_t bit = UINT64_C(1) << (port % 64);
 
-    if ((__atomic_fetch_or(&s->evtchn_pending[word], bit, __ATOMIC_SEQ_CST) & bit) != 0) {
-        return;
-    }
-    if ((__atomic_load_n(&s->evtchn_mask[word], __ATOMIC_SEQ_CST) & bit) == 0) {
+    if ((__atomic_load_n(&d->shared->evtchn_mask[word], __ATOMIC_SEQ_CST) & bit) == 0) {
         evtchn_select(d, word, vcpu);
     }
     if (__builtin_expect(atomic_load_explicit(&d->evtchn->poll_mask, memory_order_relaxed) != 0,
                          0)) {
         evtchn_wake_pollers(d, port);
+    }
+}
+
+/* Makes `port` of d, which always tells `vcpu`, pending. Any context. */
+static inline void evtchn_set_pending(struct domain *d, uint32_t port, uint32_t vcpu)
+{
+    if (evtchn_mark(d, port)) {
+        evtchn_tell(d, port, vcpu);
+    }
+}
+
+/*
+ * The same for a port whose vcpu may be changed meanwhile.  Whom to tell is read after the bit is
+ * set: a guest masks the port, has the vcpu changed, and looks at the bit when it unmasks; so
+ * either it sees the bit then, or the new vcpu is seen here.  Otherwise the former vcpu would be
+ * told, which no longer looks at that port, and with the bit set nobody would ever be told again.
+ */
+static inline void evtchn_set_pending_movable(struct domain *d, uint32_t port,
+                                              const struct evtchn *e)
+{
+    if (evtchn_mark(d, port)) {
+        evtchn_tell(d, port, ew_vcpu(evtchn_word(e)));
     }
 }
 
