@@ -105,7 +105,7 @@ struct domain *host_domain(unsigned int vcpus, uint64_t frames, bool is_dom0)
                                  .is_hw = is_dom0,
                                  .is_ctl = is_dom0 };
     struct domain *d;
-    int rc = domain_create(is_dom0 ? 0 : DOMID_FIRST_RESERVED, &cfg, &d);
+    int rc = domain_create(&(domid_t){ is_dom0 ? 0 : DOMID_FIRST_RESERVED }, &cfg, &d);
 
     if (rc != 0) {
         return NULL;

@@ -187,6 +187,11 @@ void cpu_wbinvd(void)
     host_record.wbinvds++;
 }
 
+void cpu_wbinvd_all(void)
+{
+    host_record.wbinvds += host_cpu_count;
+}
+
 void cpu_xstate_save(struct vcpu *v)
 {
     (void)v;

@@ -68,7 +68,7 @@ struct domain *kit_domain(domid_t id, unsigned int vcpus)
     };
     struct domain *d = NULL;
 
-    assert_int_equal(domain_create(id, &cfg, &d), 0);
+    assert_int_equal(domain_create(&(domid_t){ id }, &cfg, &d), 0);
     atomic_store(&d->max_frames, 1024);
     for (unsigned int i = 0; i < vcpus; i++) {
         assert_non_null(vcpu_create(d, i));

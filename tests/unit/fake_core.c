@@ -252,11 +252,13 @@ int hcall_check_who(const struct vcpu *v, uint8_t who)
     return who == WHO_ANY || v->d->is_ctl ? 0 : -EPERM;
 }
 
-int domain_create(domid_t id, const struct domain_config *cfg, struct domain **out)
+int domain_create(domid_t *id, const struct domain_config *cfg, struct domain **out)
 {
     fake.created = *cfg;
-    fake.created_id = id;
-    *out = &fake.dom[2];
+    fake.created_id = *id;
+    *id = fake.dom[2].id;
+    /* The domain itself may be gone by now: nobody may look. */
+    *out = NULL;
     return fake.create_rc;
 }
 
@@ -315,6 +317,19 @@ void vcpu_up(struct vcpu *v)
 {
     (void)v;
     fake.up++;
+}
+
+void vcpu_reset(struct vcpu *v)
+{
+    v->initialised = false;
+}
+
+int64_t port_vcpu_relinquish(struct vcpu *v)
+{
+    if (!fake.pauses || v->initialised) {
+        fail_msg("a vcpu that may run gives up its tables");
+    }
+    return fake.context_rc;
 }
 
 void vcpu_kick(struct vcpu *v)

@@ -177,16 +177,32 @@ static void test_dom0_mem(void **state)
 {
     (void)state;
     accepted("dom0_mem=512M,max:1G,min:0x10000");
-    assert_int_equal(options.dom0_mem, UINT64_C(512) << 20);
-    assert_int_equal(options.dom0_mem_max, UINT64_C(1) << 30);
-    assert_int_equal(options.dom0_mem_min, UINT64_C(0x10000) << 10); /* KiB */
+    assert_int_equal(options.dom0_mem.bytes, UINT64_C(512) << 20);
+    assert_int_equal(options.dom0_mem_max.bytes, UINT64_C(1) << 30);
+    assert_int_equal(options.dom0_mem_min.bytes, UINT64_C(0x10000) << 10); /* KiB */
     accepted("dom0_mem=max:1t dom0_mem=4096b");
-    assert_int_equal(options.dom0_mem_max, UINT64_C(1) << 40);
-    assert_int_equal(options.dom0_mem, 4096);
+    assert_int_equal(options.dom0_mem_max.bytes, UINT64_C(1) << 40);
+    assert_int_equal(options.dom0_mem.bytes, 4096);
     accepted("dom0_mem=7k");
-    assert_int_equal(options.dom0_mem, 7168);
+    assert_int_equal(options.dom0_mem.bytes, 7168);
     accepted("dom0_mem=16777215T");
-    assert_int_equal(options.dom0_mem, UINT64_C(16777215) << 40);
+    assert_int_equal(options.dom0_mem.bytes, UINT64_C(16777215) << 40);
+    accepted("dom0_mem=-128M,max:50%,min:1G+5%");
+    assert_true(options.dom0_mem.all_but);
+    assert_int_equal(options.dom0_mem.bytes, UINT64_C(128) << 20);
+    assert_int_equal(options.dom0_mem_max.percent, 50);
+    assert_int_equal(options.dom0_mem_max.bytes, 0);
+    assert_int_equal(options.dom0_mem_min.percent, 5);
+    assert_int_equal(options.dom0_mem_min.bytes, UINT64_C(1) << 30);
+    assert_false(options.dom0_mem_min.all_but);
+    refused("dom0_mem=100%", "bad value");
+    refused("dom0_mem=%", "bad value");
+    refused("dom0_mem=-", "bad value");
+    refused("dom0_mem=--1M", "bad value");
+    refused("dom0_mem=1G+", "bad value");
+    refused("dom0_mem=1G+5", "bad value");
+    refused("dom0_mem=1G+5%+5%", "bad value");
+    refused("dom0_mem=5%+1G", "bad value");
     refused("dom0_mem=16777216T", "bad value");
     refused("dom0_mem=1P", "bad value");
     refused("dom0_mem=M", "bad value");
@@ -195,6 +211,27 @@ static void test_dom0_mem(void **state)
     /* The good part before the bad one does not count either. */
     refused("dom0_mem=512M,max:big", "bad value");
     refused("dom0_mem=min:1G,2G,,", "bad value");
+}
+
+static uint64_t amount(uint64_t bytes, uint32_t percent, bool all_but, uint64_t avail)
+{
+    struct mem_amount a = { .bytes = bytes, .percent = percent, .all_but = all_but };
+
+    return mem_amount_of(&a, avail);
+}
+
+static void test_amounts(void **state)
+{
+    (void)state;
+    assert_int_equal(amount(5000, 0, false, 1000), 5000);
+    assert_int_equal(amount(0, 50, false, 1000), 500);
+    assert_int_equal(amount(0, 99, false, UINT64_MAX), UINT64_MAX / 100 * 99 + 14);
+    assert_int_equal(amount(7, 10, false, 1001), 107);
+    assert_int_equal(amount(100, 0, true, 1000), 900);
+    assert_int_equal(amount(100, 10, true, 1000), 800);
+    assert_int_equal(amount(1000, 0, true, 1000), 0);
+    assert_int_equal(amount(UINT64_MAX, 99, true, 1000), 0);
+    assert_int_equal(amount(UINT64_MAX, 99, false, 1000), UINT64_MAX);
 }
 
 static void test_levels(void **state)
@@ -298,9 +335,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_text),     cmocka_unit_test(test_text_length),
         cmocka_unit_test(test_bool),     cmocka_unit_test(test_numbers),
-        cmocka_unit_test(test_dom0_mem), cmocka_unit_test(test_levels),
-        cmocka_unit_test(test_others),   cmocka_unit_test(test_unknown),
-        cmocka_unit_test(test_long),
+        cmocka_unit_test(test_dom0_mem), cmocka_unit_test(test_amounts),
+        cmocka_unit_test(test_levels),   cmocka_unit_test(test_others),
+        cmocka_unit_test(test_unknown),  cmocka_unit_test(test_long),
     };
 
     kit_start(1);

@@ -21,14 +21,14 @@ static void test_ids(void **state)
     struct domain *e = NULL;
 
     (void)state;
-    assert_int_equal(domain_create(100, &cfg, &d), 0);
+    assert_int_equal(domain_create(&(domid_t){ 100 }, &cfg, &d), 0);
     assert_int_equal(d->id, 100);
-    assert_int_equal(domain_create(100, &cfg, &e), -EEXIST);
-    assert_int_equal(domain_create(DOMID_FIRST_RESERVED, &cfg, &e), 0);
+    assert_int_equal(domain_create(&(domid_t){ 100 }, &cfg, &e), -EEXIST);
+    assert_int_equal(domain_create(&(domid_t){ DOMID_FIRST_RESERVED }, &cfg, &e), 0);
     domid_t first = e->id;
     assert_true(first > 0 && first < DOMID_FIRST_RESERVED);
     kit_destroy(e);
-    assert_int_equal(domain_create(DOMID_FIRST_RESERVED, &cfg, &e), 0);
+    assert_int_equal(domain_create(&(domid_t){ DOMID_FIRST_RESERVED }, &cfg, &e), 0);
     assert_int_equal(e->id, first + 1); /* not the one just freed */
 
     assert_null(domain_get(99));
@@ -48,9 +48,9 @@ static void test_ids(void **state)
     assert_null(domain_get_next((domid_t)((d->id > e->id ? d->id : e->id) + 1)));
 
     cfg.max_vcpus = 0;
-    assert_int_equal(domain_create(5, &cfg, &e), -EINVAL);
+    assert_int_equal(domain_create(&(domid_t){ 5 }, &cfg, &e), -EINVAL);
     cfg.max_vcpus = DOMAIN_MAX_VCPUS + 1;
-    assert_int_equal(domain_create(5, &cfg, &e), -EINVAL);
+    assert_int_equal(domain_create(&(domid_t){ 5 }, &cfg, &e), -EINVAL);
     assert_null(vcpu_get(d, 0));
     assert_null(vcpu_get(d, 1));
     assert_null(vcpu_get(d, UINT64_MAX));
@@ -80,7 +80,7 @@ static void test_creation_fails(void **state)
     for (unsigned int k = 0; rc != 0; k++) {
         struct domain *d = NULL;
         assert_true(k < 64);
-        rc = domain_create(7, &cfg, &d);
+        rc = domain_create(&(domid_t){ 7 }, &cfg, &d);
         if (rc == 0) {
             break;
         }

@@ -280,8 +280,19 @@ static void test_context(void **state)
     ctl->u.vcpucontext = (struct xen_domctl_vcpucontext){ 0, { 64 } };
     assert_int_equal(call(XEN_DOMCTL_setvcpucontext, 1), -EFAULT);
     assert_int_equal(call(XEN_DOMCTL_getvcpucontext, 1), -EFAULT);
-    ctl->u.vcpucontext = want;
+    /* No context: as if none had been set, even where that takes two steps. */
+    ctl->u.vcpucontext = (struct xen_domctl_vcpucontext){ 0, { 0 } };
+    fake.context_rc = HC_AGAIN;
+    assert_int_equal(call(XEN_DOMCTL_setvcpucontext, 1), HC_AGAIN);
+    assert_false(fake.vcpu[1][0].initialised);
+    fake.context_rc = 0;
+    assert_int_equal(call(XEN_DOMCTL_setvcpucontext, 1), 0);
+    assert_int_equal(call(XEN_DOMCTL_getvcpucontext, 1), -ENODATA);
+    fake.vcpu[1][0].initialised = true;
     atomic_store(&fake.dom[1].life, DL_DYING);
+    assert_int_equal(call(XEN_DOMCTL_setvcpucontext, 1), -EINVAL);
+    assert_true(fake.vcpu[1][0].initialised);
+    ctl->u.vcpucontext = want;
     fake.context_rc = 0;
     assert_int_equal(call(XEN_DOMCTL_setvcpucontext, 1), -EINVAL);
     assert_int_equal(fake.up, 1);

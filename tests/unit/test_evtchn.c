@@ -279,7 +279,7 @@ static void test_few_ports(void **state)
     (void)state;
     struct domain_config cfg = { .max_vcpus = 1, .max_evtchn_port = 3, .max_grant_frames = 1 };
     struct domain *d = NULL;
-    assert_int_equal(domain_create(5, &cfg, &d), 0);
+    assert_int_equal(domain_create(&(domid_t){ 5 }, &cfg, &d), 0);
     struct vcpu *v = vcpu_create(d, 0);
     for (uint32_t i = 1; i <= 3; i++) {
         assert_int_equal(unbound(v, DOMID_SELF, 0), i);

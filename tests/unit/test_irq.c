@@ -185,7 +185,25 @@ static void test_numbers(void **state)
     for (int i = first; i <= last; i++) {
         irq_free((unsigned int)i);
     }
+    /* Reserved for later: nobody else gets it, it can be mapped or given back. */
+    int line = pirq_reserve(d0, true);
+    assert_in_range(line, 0, port_irq_gsi_count() - 1);
+    int message = pirq_reserve(d0, false);
+    assert_true(message >= (int)port_irq_gsi_count());
+    assert_int_not_equal(pirq_reserve(d0, false), message);
+    assert_int_equal(pirq_to_irq(d0, message), -EINVAL);
+    assert_int_equal(pirq_eoi(d0, message), -EINVAL);
     uint32_t p;
+    assert_int_equal(bind_pirq(d0->vcpu[0], (uint32_t)message, &p), -EINVAL);
+    assert_int_equal(pirq_map(d0, message, 700), message);
+    assert_int_equal(pirq_unmap(d0, message), 0);
+    assert_int_equal(pirq_unmap(d0, line), 0);
+    assert_int_equal(pirq_unmap(d0, line), -EINVAL);
+    assert_int_equal(pirq_reserve(d0, true), line);
+    while (pirq_reserve(d0, false) >= 0) {
+    }
+    assert_int_equal(pirq_reserve(d0, false), -ENOSPC);
+    assert_int_equal(pirq_reserve(d1, false), -EINVAL);
     assert_int_equal(bind_pirq(d0->vcpu[0], UINT32_MAX, &p), -EINVAL);
     assert_int_equal(evtchn_count(d0), 0);
 }

@@ -383,6 +383,14 @@ static void test_small(void **state)
     op.arg2.vcpumask = gptr(HV_VIRT_START);
     assert_int_equal(kit_call(hc_mmuext_op, (uintptr_t)&op, 1, 0, DOMID_SELF), -EFAULT);
     assert_int_equal(kit_mmuext(MMUEXT_FLUSH_CACHE, 0, 0), -EACCES);
+    assert_int_equal(kit_mmuext(MMUEXT_FLUSH_CACHE_GLOBAL, 0, 0), -EACCES);
+    unsigned int n = host_record.wbinvds;
+    g.d->is_hw = true;
+    assert_int_equal(kit_mmuext(MMUEXT_FLUSH_CACHE, 0, 0), 0);
+    assert_int_equal(host_record.wbinvds, n + 1);
+    assert_int_equal(kit_mmuext(MMUEXT_FLUSH_CACHE_GLOBAL, 0, 0), 0);
+    assert_int_equal(host_record.wbinvds, n + 1 + port_cpu_count());
+    g.d->is_hw = false;
     assert_int_equal(kit_mmuext(MMUEXT_MARK_SUPER, 0, 0), -EOPNOTSUPP);
     assert_int_equal(kit_mmuext(MMUEXT_UNMARK_SUPER, 0, 0), -EOPNOTSUPP);
     assert_int_equal(kit_mmuext(14, 0, 0), -ENOSYS);

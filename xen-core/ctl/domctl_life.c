@@ -60,9 +60,12 @@ int64_t domctl_createdomain(struct vcpu *v, struct domain *d, struct xen_domctl 
     cfg.max_grant_frames = c->max_grant_frames < 0 ? GRANT_FRAMES : (uint32_t)c->max_grant_frames;
     cfg.max_maptrack_frames =
         c->max_maptrack_frames < 0 ? MAPTRACK_FRAMES : (uint32_t)c->max_maptrack_frames;
-    rc = domain_create(id == 0 || id >= DOMID_FIRST_RESERVED ? DOMID_FIRST_RESERVED : id, &cfg, &d);
+    if (id == 0 || id >= DOMID_FIRST_RESERVED) {
+        id = DOMID_FIRST_RESERVED;
+    }
+    rc = domain_create(&id, &cfg, &d);
     if (rc == 0) {
-        op->domain = d->id;
+        op->domain = id;
     }
     return rc;
 }

@@ -49,7 +49,25 @@ static struct vcpu *target_vcpu(struct domain *d, uint32_t id, int64_t *rc)
     return t;
 }
 
-/* 0, -EINVAL (no such vcpu, or what the context asks for), -EFAULT, -ENOMEM, HC_AGAIN. */
+/* Takes back what a context has set. 0, -EINVAL (the domain dies), HC_AGAIN. locks: takes life. */
+static int64_t reset_vcpu(struct domain *d, struct vcpu *t)
+{
+    int64_t rc = -EINVAL;
+
+    domain_pause(d);
+    spin_lock(&d->life_lock);
+    if (!domain_is_dying(d)) {
+        /* First, as giving up page tables may have to go on later, with the domain running. */
+        vcpu_reset(t);
+        rc = port_vcpu_relinquish(t);
+    }
+    spin_unlock(&d->life_lock);
+    domain_unpause(d);
+    return rc;
+}
+
+/* Without a context: back to the state before the first one. 0, -EINVAL (no such vcpu, or what the
+ * context asks for), -EFAULT, -ENOMEM, HC_AGAIN. */
 int64_t domctl_setvcpucontext(struct vcpu *v, struct domain *d, struct xen_domctl *op)
 {
     struct vcpu *t = vcpu_get(d, op->u.vcpucontext.vcpu);
@@ -61,7 +79,7 @@ int64_t domctl_setvcpucontext(struct vcpu *v, struct domain *d, struct xen_domct
         return -EINVAL;
     }
     if (op->u.vcpucontext.ctxt.va == 0) {
-        return -EOPNOTSUPP; /* would be: back to the state before it was first set */
+        return reset_vcpu(d, t);
     }
     ctx = heap_alloc(CONTEXT_ORDER, HEAP_NOSCRUB);
     if (!ctx) {

@@ -260,10 +260,12 @@ void domain_parts_destroy(struct domain *d)
 }
 
 /*
- * A new domain, paused once.  `id` DOMID_FIRST_RESERVED and above: the next free one.
+ * A new domain, paused once.  `id` DOMID_FIRST_RESERVED and above: the next free one; the id given
+ * is left there.  *out is safe to follow only where nobody can destroy the domain yet: the caller
+ * has no reference of its own.
  * fails: -EINVAL (vcpus), -EEXIST, -ENOMEM, everything undone. locks: takes domlist.
  */
-int domain_create(domid_t id, const struct domain_config *cfg, struct domain **out)
+int domain_create(domid_t *id, const struct domain_config *cfg, struct domain **out)
 {
     if (cfg->max_vcpus == 0 || cfg->max_vcpus > DOMAIN_MAX_VCPUS) {
         return -EINVAL;
@@ -274,7 +276,7 @@ int domain_create(domid_t id, const struct domain_config *cfg, struct domain **o
     }
     struct_init(d, cfg);
 
-    int rc = slot_take(d, id);
+    int rc = slot_take(d, *id);
     if (rc != 0) {
         domain_struct_free(d);
         return rc;
@@ -286,8 +288,9 @@ int domain_create(domid_t id, const struct domain_config *cfg, struct domain **o
         return rc;
     }
     systime_wallclock_update(d);
-    atomic_store_explicit(&d->life, DL_ALIVE, memory_order_release); /* from here on it is found */
+    *id = d->id;
     *out = d;
+    atomic_store_explicit(&d->life, DL_ALIVE, memory_order_release); /* from here on it is found */
     return 0;
 }
 

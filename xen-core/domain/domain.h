@@ -129,7 +129,7 @@ struct domain_config {
 
 /* Create with a given id (DOMID_FIRST_RESERVED.. = next free). 0, -EEXIST, -ENOMEM, -EINVAL. locks:
  * domlist. */
-int domain_create(domid_t id, const struct domain_config *cfg, struct domain **out);
+int domain_create(domid_t *id, const struct domain_config *cfg, struct domain **out);
 /* One or more phases of death; 0 when done, HC_AGAIN to be called again, -EINVAL for dom0 and self.
  */
 int64_t domain_kill(struct domain *d);

@@ -113,6 +113,12 @@ void vcpu_down(struct vcpu *v)
     }
 }
 
+void vcpu_reset(struct vcpu *v)
+{
+    atomic_fetch_or(&v->state, VS_DOWN);
+    v->initialised = false;
+}
+
 void vcpu_pause_nosync(struct vcpu *v)
 {
     bug_if(atomic_fetch_add(&v->pause_count, 1) == UINT32_MAX);

@@ -72,6 +72,9 @@ struct vcpu *vcpu_get(struct domain *d, uint64_t id); /* bounds-checked; NULL if
 void vcpu_up(struct vcpu *v);
 /* Down: it stops at its next way to the guest; the last one up shuts the domain down. */
 void vcpu_down(struct vcpu *v);
+/* Back to before its first context: down, which for once says nothing to its domain. Does not run.
+ */
+void vcpu_reset(struct vcpu *v);
 /* Domain death: gives up the registered areas of a vcpu that will never run again. */
 void vcpu_areas_drop(struct vcpu *v);
 /* Times in each state up to now: state, time of the last change, ns per RUNSTATE_*. */

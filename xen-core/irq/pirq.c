@@ -16,9 +16,10 @@
 #define PIRQ_LIMIT  1016u /* what fits beside the lock */
 #define TABLE_ORDER 1u
 #define NO_IRQ      (-1)
+#define RESERVED    (-2) /* given out by get_free_pirq, not mapped yet */
 
 struct pirq {
-    int32_t irq;   /* NO_IRQ: not mapped */
+    int32_t irq;   /* negative: not mapped */
     uint32_t port; /* 0: not bound */
 };
 
@@ -109,7 +110,7 @@ int pirq_map(struct domain *d, int pirq, unsigned int irq)
     if (pirq < 0) {
         pirq = found;
     } else if (t->p[pirq].irq != (int32_t)irq &&
-               (t->p[pirq].irq != NO_IRQ || (found >= 0 && t->p[found].irq == (int32_t)irq))) {
+               (t->p[pirq].irq >= 0 || (found >= 0 && t->p[found].irq == (int32_t)irq))) {
         pirq = -EEXIST;
     }
     if (pirq >= 0) {
@@ -119,7 +120,31 @@ int pirq_map(struct domain *d, int pirq, unsigned int irq)
     return pirq;
 }
 
-/* fails: -EINVAL, -EBUSY (bound to a port). locks: takes pirq. */
+/* A number that nobody else is given until it is unmapped. fails: -EINVAL, -ENOSPC. locks: takes
+ * pirq. */
+int pirq_reserve(struct domain *d, bool for_line)
+{
+    unsigned long flags;
+
+    if (lock_pirq(d, 0, &flags) == NULL) {
+        return -EINVAL;
+    }
+    struct pirq_table *t = d->pirqs;
+    int found = -ENOSPC;
+    for (unsigned int i = 0; i < PIRQ_LIMIT; i++) {
+        if (t->p[i].irq == NO_IRQ && (i < port_irq_gsi_count()) == for_line) {
+            found = (int)i;
+        }
+    }
+    if (found >= 0) {
+        t->p[found].irq = RESERVED;
+    }
+    unlock_pirq(d, flags);
+    return found;
+}
+
+/* Also a number that is only reserved. fails: -EINVAL, -EBUSY (bound to a port). locks: takes pirq.
+ */
 int pirq_unmap(struct domain *d, int pirq)
 {
     unsigned long flags;
@@ -148,7 +173,7 @@ int pirq_to_irq(struct domain *d, int pirq)
     if (p == NULL) {
         return -EINVAL;
     }
-    int irq = p->irq == NO_IRQ ? -EINVAL : p->irq;
+    int irq = p->irq < 0 ? -EINVAL : p->irq;
     unlock_pirq(d, flags);
     return irq;
 }
@@ -168,7 +193,7 @@ int pirq_bind(struct domain *d, int pirq, uint32_t port, bool shareable)
     if (p == NULL) {
         return -EINVAL;
     }
-    if (p->irq == NO_IRQ) {
+    if (p->irq < 0) {
         rc = -EINVAL;
     } else if (p->port != 0) {
         rc = -EEXIST;
@@ -204,7 +229,7 @@ int pirq_eoi(struct domain *d, int pirq)
     if (p == NULL) {
         return -EINVAL;
     }
-    int rc = p->irq == NO_IRQ ? -EINVAL : 0;
+    int rc = p->irq < 0 ? -EINVAL : 0;
     if (rc == 0 && p->port != 0) {
         irq_guest_eoi((unsigned int)p->irq, d);
     }

@@ -12,6 +12,8 @@ int pirq_domain_init(struct domain *d);     /* -ENOMEM; only hardware domains ge
 void pirq_domain_destroy(struct domain *d); /* unbinds all */
 /* Map pirq (or -1: any free one) of d to irq. Returns pirq or -errno. */
 int pirq_map(struct domain *d, int pirq, unsigned int irq);
+/* A free number for later use, of a line's or of a message's kind. -EINVAL, -ENOSPC. */
+int pirq_reserve(struct domain *d, bool for_line);
 int pirq_unmap(struct domain *d, int pirq);
 int pirq_to_irq(struct domain *d, int pirq); /* -EINVAL */
 /* evtchn bind_pirq/close: start the line and send it to `port`. flags BIND_PIRQ__*. */

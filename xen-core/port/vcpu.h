@@ -25,6 +25,8 @@ void port_domain_destroy(struct domain *d);
  * whose vcpus will never run again. Returns 0 when done, HC_AGAIN to be called again.
  */
 int64_t port_domain_relinquish(struct domain *d);
+/* The same for one vcpu, which does not run: its base pointers and descriptor pages. */
+int64_t port_vcpu_relinquish(struct vcpu *v);
 /* Set a vcpu's registers from a struct vcpu_guest_context at `ctx` (already copied in), v not
  * running: 0, -EINVAL, HC_AGAIN (a page table is being walked: call again with the same context).
  */

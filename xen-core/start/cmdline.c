@@ -26,40 +26,11 @@ char cmdline_raw[2048];
 
 typedef bool parse_fn(const char *val, void *to);
 
-static bool parse_number(const char *s, uint64_t *out, const char **end)
-{
-    uint64_t n = 0;
-    unsigned int digits = 0;
-    unsigned int base = 10;
-
-    if (s[0] == '0' && (s[1] == 'x' || s[1] == 'X')) {
-        base = 16;
-        s += 2;
-    }
-    for (;; s++, digits++) {
-        unsigned int c = (unsigned char)*s;
-        unsigned int v = c >= '0' && c <= '9'                   ? c - '0'
-                         : (c | 32u) >= 'a' && (c | 32u) <= 'f' ? (c | 32u) - 'a' + 10
-                                                                : 99;
-        if (v >= base) {
-            break;
-        }
-        if (n > (UINT64_MAX - v) / base) {
-            return false;
-        }
-        n = n * base + v;
-    }
-    *out = n;
-    *end = s;
-    return digits > 0;
-}
-
 static bool parse_u32(const char *val, void *to)
 {
     uint64_t n;
-    const char *end;
 
-    if (!parse_number(val, &n, &end) || *end != '\0' || n > UINT32_MAX) {
+    if (!str_u64(val, strlen(val), 0, &n) || n > UINT32_MAX) {
         return false;
     }
     *(uint32_t *)to = (uint32_t)n;
@@ -107,57 +78,51 @@ static bool parse_xpti(const char *val, void *to)
     return true;
 }
 
-/* Sizes as Xen reads them: a number without a suffix is in KiB. */
-static bool parse_size(const char **s, uint64_t *out)
+/* "N%" of 0 to 99. */
+static bool parse_percent(const char *s, size_t n, uint32_t *out)
 {
-    uint64_t n;
-    const char *p;
-    unsigned int shift = 10;
+    uint64_t value;
 
-    if (!parse_number(*s, &n, &p)) {
+    if (n == 0 || s[n - 1] != '%' || !str_u64(s, n - 1, 10, &value) || value >= 100) {
         return false;
     }
-    switch (*p | 32) {
-    case 'b':
-        shift = 0;
-        p++;
-        break;
-    case 'k':
-        p++;
-        break;
-    case 'm':
-        shift = 20;
-        p++;
-        break;
-    case 'g':
-        shift = 30;
-        p++;
-        break;
-    case 't':
-        shift = 40;
-        p++;
-        break;
-    default:
-        break;
-    }
-    if (n > UINT64_MAX >> shift) {
-        return false;
-    }
-    *out = n << shift;
-    *s = p;
+    *out = (uint32_t)value;
     return true;
 }
 
-/* dom0_mem=[min:<size>,][max:<size>,][<size>] */
+/* [-]<size>[+<n>%] or [-]<n>%, as Xen 4.17's documents describe dom0_mem. */
+static bool parse_amount(const char *s, size_t n, struct mem_amount *out)
+{
+    struct mem_amount a = { .all_but = n > 0 && s[0] == '-' };
+    size_t size = 0;
+
+    s += a.all_but;
+    n -= a.all_but;
+    if (!parse_percent(s, n, &a.percent)) {
+        while (size < n && s[size] != '+') {
+            size++;
+        }
+        if (!str_size(s, size, &a.bytes) ||
+            (size < n && !parse_percent(s + size + 1, n - size - 1, &a.percent))) {
+            return false;
+        }
+    }
+    *out = a;
+    return true;
+}
+
+/* dom0_mem=[min:<amount>,][max:<amount>,][<amount>] */
 static bool parse_dom0_mem(const char *val, void *to)
 {
     struct options *o = to;
-    uint64_t mem = o->dom0_mem;
-    uint64_t min = o->dom0_mem_min;
-    uint64_t max = o->dom0_mem_max;
+    struct mem_amount mem = o->dom0_mem;
+    struct mem_amount min = o->dom0_mem_min;
+    struct mem_amount max = o->dom0_mem_max;
 
     while (*val != '\0') {
-        uint64_t *field = &mem;
+        struct mem_amount *field = &mem;
+        size_t n = 0;
+
         if (str_starts(val, "min:")) {
             field = &min;
             val += 4;
@@ -165,19 +130,26 @@ static bool parse_dom0_mem(const char *val, void *to)
             field = &max;
             val += 4;
         }
-        if (!parse_size(&val, field)) {
+        while (val[n] != '\0' && val[n] != ',') {
+            n++;
+        }
+        if (!parse_amount(val, n, field)) {
             return false;
         }
-        if (*val == ',') {
-            val++;
-        } else if (*val != '\0') {
-            return false;
-        }
+        val += n + (val[n] == ',');
     }
     o->dom0_mem = mem;
     o->dom0_mem_min = min;
     o->dom0_mem_max = max;
     return true;
+}
+
+uint64_t mem_amount_of(const struct mem_amount *a, uint64_t avail)
+{
+    uint64_t part = avail / 100 * a->percent + avail % 100 * a->percent / 100;
+    uint64_t sum = a->bytes > UINT64_MAX - part ? UINT64_MAX : a->bytes + part;
+
+    return !a->all_but ? sum : sum < avail ? avail - sum : 0;
 }
 
 static bool parse_text32(const char *val, void *to)

@@ -30,21 +30,34 @@ static uint64_t reserve_frames(uint64_t free)
     return sixteenth < most ? sixteenth : most;
 }
 
-static uint64_t dom0_frames(void)
+static bool is_said(const struct mem_amount *a)
 {
-    uint64_t free = heap_free_frames();
-    uint64_t frames = options.dom0_mem >> PAGE_SHIFT;
-    uint64_t min = options.dom0_mem_min >> PAGE_SHIFT;
-    uint64_t max = options.dom0_mem_max >> PAGE_SHIFT;
+    return a->bytes != 0 || a->percent != 0 || a->all_but;
+}
 
-    if (frames == 0) {
-        frames = free - reserve_frames(free);
-    }
-    if (max != 0 && frames > max) {
-        frames = max;
+/* The ceiling of dom0_mem= where `free` frames are there; UINT64_MAX: none. */
+static uint64_t dom0_max_frames(uint64_t free)
+{
+    return is_said(&options.dom0_mem_max)
+               ? mem_amount_of(&options.dom0_mem_max, free << PAGE_SHIFT) >> PAGE_SHIFT
+               : UINT64_MAX;
+}
+
+/* How much dom0 gets at once of `free` frames: at least min:, at most max:, in that order. */
+static uint64_t dom0_frames(uint64_t free)
+{
+    uint64_t frames = free - reserve_frames(free);
+    uint64_t min = mem_amount_of(&options.dom0_mem_min, free << PAGE_SHIFT) >> PAGE_SHIFT;
+    uint64_t max = dom0_max_frames(free);
+
+    if (is_said(&options.dom0_mem)) {
+        frames = mem_amount_of(&options.dom0_mem, free << PAGE_SHIFT) >> PAGE_SHIFT;
     }
     if (frames < min) {
         frames = min;
+    }
+    if (frames > max) {
+        frames = max;
     }
     if (frames > free) {
         panic("dom0_mem: %lu MiB wanted, %lu MiB free; give less (dom0_mem=) or more memory",
@@ -69,7 +82,7 @@ void dom0_build(const struct boot_info *bi)
         .is_hw = true,
         .is_ctl = true,
     };
-    int rc = domain_create(0, &cfg, &d);
+    int rc = domain_create(&(domid_t){ 0 }, &cfg, &d);
     if (rc != 0) {
         panic("domain 0 cannot be created: error %d", rc);
     }
@@ -83,11 +96,10 @@ void dom0_build(const struct boot_info *bi)
     }
     spin_unlock(&d->life_lock);
 
-    uint64_t frames = dom0_frames();
-    uint64_t max = options.dom0_mem_max >> PAGE_SHIFT;
-    atomic_store(&d->max_frames, max > frames                ? max
-                                 : options.dom0_mem_max != 0 ? frames
-                                                             : UINT32_MAX);
+    uint64_t free = heap_free_frames();
+    uint64_t frames = dom0_frames(free);
+    uint64_t max = dom0_max_frames(free);
+    atomic_store(&d->max_frames, max < UINT32_MAX ? max : UINT32_MAX);
     log_info("domain 0: %u vcpus, %lu MiB", vcpus, (unsigned long)(frames / FRAMES_PER_MIB));
     port_dom0_load(d, d->vcpu[0], bi, frames);
     atomic_store(&d->life, DL_ALIVE);

@@ -59,7 +59,8 @@ void cpu_load_ldt(struct vcpu *v);
 void cpu_toggle_mode(struct vcpu *v);
 /* The registers of the vcpu loaded on this cpu (top of stack). */
 struct regs *cpu_guest_regs(void);
-void cpu_wbinvd(void);
+void cpu_wbinvd(void);     /* writes back and empties the caches of this cpu */
+void cpu_wbinvd_all(void); /* of all cpus; interrupts on. Empties their TLBs on the way */
 /* Save/restore the FPU state of the loaded vcpu to v->arch.xstate (eager: at vcpu switch; here for
  * get/set context). */
 void cpu_xstate_save(struct vcpu *v);

@@ -268,7 +268,11 @@ static int64_t one_op(struct vcpu *v, struct domain *d, const struct mmuext_op *
         if (!is_own || !v->d->is_hw) {
             return is_own ? -EACCES : -EPERM;
         }
-        cpu_wbinvd();
+        if (op->cmd == MMUEXT_FLUSH_CACHE) {
+            cpu_wbinvd();
+        } else {
+            cpu_wbinvd_all();
+        }
         return 0;
     case MMUEXT_SET_LDT:
         return is_own ? set_ldt(v, op->arg1.linear_addr, op->arg2.nr_ents) : -EPERM;
@@ -366,6 +370,15 @@ static int64_t relinquish_frames(struct domain *d)
     }
 }
 
+int64_t port_vcpu_relinquish(struct vcpu *v)
+{
+    desc_drop_gdt(v);
+    desc_drop_ldt(v);
+    int64_t rc = drop_root(v, &v->arch.root_kernel);
+
+    return rc != 0 ? rc : drop_root(v, &v->arch.root_user);
+}
+
 int64_t port_domain_relinquish(struct domain *d)
 {
     spin_lock(&d->mm_lock);
@@ -375,16 +388,7 @@ int64_t port_domain_relinquish(struct domain *d)
         return rc;
     }
     for (uint32_t i = 0; i < d->max_vcpus && rc == 0; i++) {
-        struct vcpu *v = d->vcpu[i];
-        if (v == NULL) {
-            continue;
-        }
-        desc_drop_gdt(v);
-        desc_drop_ldt(v);
-        rc = drop_root(v, &v->arch.root_kernel);
-        if (rc == 0) {
-            rc = drop_root(v, &v->arch.root_user);
-        }
+        rc = d->vcpu[i] != NULL ? port_vcpu_relinquish(d->vcpu[i]) : 0;
     }
     return rc != 0 ? rc : relinquish_frames(d);
 }

@@ -180,15 +180,28 @@ static int64_t op_unmap_pirq(struct vcpu *v, void *arg, struct hcall_args *a)
         return -EPERM;
     }
     int irq = pirq_to_irq(v->d, p->pirq);
-    if (irq < 0) {
-        return -EINVAL;
-    }
     int rc = pirq_unmap(v->d, p->pirq);
-    if (rc == 0 && (uint32_t)irq >= port_irq_gsi_count()) {
+    if (rc == 0 && irq >= 0 && (uint32_t)irq >= port_irq_gsi_count()) {
         msi_teardown((unsigned int)irq);
         irq_free((unsigned int)irq);
     }
     return rc;
+}
+
+/* A number to map later. -EINVAL (unknown kind), -ENOSPC. */
+static int64_t op_get_free_pirq(struct vcpu *v, void *arg, struct hcall_args *a)
+{
+    struct physdev_get_free_pirq *p = arg;
+
+    (void)a;
+    if (p->type != MAP_PIRQ_TYPE_GSI && p->type != MAP_PIRQ_TYPE_MSI) {
+        return -EINVAL;
+    }
+    int rc = pirq_reserve(v->d, p->type == MAP_PIRQ_TYPE_GSI);
+    if (rc >= 0) {
+        p->pirq = (uint32_t)rc;
+    }
+    return rc < 0 ? rc : 0;
 }
 
 static int64_t op_setup_gsi(struct vcpu *v, void *arg, struct hcall_args *a)
@@ -249,6 +262,7 @@ static const struct subop_row rows[] = {
     [PHYSDEVOP_restore_msi]      = { "restore_msi", op_restore_msi, 2, 0, WHO_HW, 0 },
     [PHYSDEVOP_manage_pci_add_ext] = { "manage_pci_add_ext", op_accept, 16, 0, WHO_HW, 0 },
     [PHYSDEVOP_setup_gsi]        = { "setup_gsi", op_setup_gsi, 8, 0, WHO_HW, 0 },
+    [PHYSDEVOP_get_free_pirq]    = { "get_free_pirq", op_get_free_pirq, 8, 8, WHO_HW, 0 },
     [PHYSDEVOP_pci_mmcfg_reserved] = { "pci_mmcfg_reserved", op_accept, 16, 0, WHO_HW, 0 },
     [PHYSDEVOP_pci_device_add]   = { "pci_device_add", op_accept, 12, 0, WHO_HW, 0 },
     [PHYSDEVOP_pci_device_remove] = { "pci_device_remove", op_accept, 4, 0, WHO_HW, 0 },

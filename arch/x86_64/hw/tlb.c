@@ -17,6 +17,7 @@
 
 #include "base/cpumask.h"
 #include "hw/asm.h"
+#include "cpu/msr.h"
 #include "hw/cpu.h"
 #include "hw/cpu_info.h"
 #include "hw/smp.h"
@@ -30,6 +31,7 @@ struct tlb_cpu {
     _Atomic uint64_t flushed; /* reading of the clock of its last full flush */
     _Atomic uint64_t asked;
     _Atomic uint64_t answered;
+    _Atomic bool caches; /* the next answer writes back the caches too */
 } __attribute__((aligned(64)));
 
 static struct tlb_cpu cpus[CONFIG_MAX_CPUS];
@@ -62,6 +64,9 @@ void tlb_serve(void)
     uint64_t asked = atomic_load(&c->asked);
 
     if (atomic_load_explicit(&c->answered, memory_order_relaxed) != asked) {
+        if (atomic_exchange(&c->caches, false)) {
+            cpu_wbinvd();
+        }
         port_tlb_flush_local();
         atomic_store(&c->answered, asked);
     }
@@ -139,4 +144,17 @@ void port_tlb_flush_page(const struct cpumask *mask, uint64_t va)
     if (!cpumask_empty(&others)) {
         flush_since(&others, UINT64_MAX);
     }
+}
+
+void cpu_wbinvd_all(void)
+{
+    /* A mark set before the request is seen by whoever answers it. */
+    cpumask_for_each(cpu, &cpu_online_mask)
+    {
+        if (cpu != port_cpu_id()) {
+            atomic_store(&cpus[cpu].caches, true);
+        }
+    }
+    cpu_wbinvd();
+    port_tlb_flush(&cpu_online_mask);
 }
