@@ -24,6 +24,7 @@ enum wait_kind {
     WAIT_SETTLE, /* and a moment longer, to see it crash */
     WAIT_END,    /* until the domains have ended */
     WAIT_GONE,   /* until nothing is left of the guest's domain */
+    WAIT_DEVICE, /* until a change of devices is over */
 };
 
 struct conn {
@@ -37,6 +38,7 @@ struct conn {
     bool settle;
     bool is_dead; /* closed as soon as nothing uses it any more */
     struct guest *guest;
+    const struct dev_op *op;
     json_t *domids;   /* still waited for */
     json_t *result;   /* the answer when the wait is over */
     json_t *warnings; /* goes with it */
@@ -186,6 +188,33 @@ json_t *api_wait_gone(struct call *call, struct guest *g)
     c->guest = g;
     c->result = json_object();
     return &api_later;
+}
+
+json_t *api_wait_device(struct call *call, const struct dev_op *op)
+{
+    struct conn *c = call->conn;
+
+    c->wait = WAIT_DEVICE;
+    c->op = op;
+    return &api_later;
+}
+
+void api_device_done(struct joistd *d, const struct dev_op *op, const struct fail *why,
+                     json_t *result, json_t *warnings)
+{
+    struct conn *c;
+
+    for (c = d->conns; c != NULL; c = c->next) {
+        if (c->wait == WAIT_DEVICE && c->op == op) {
+            c->op = NULL;
+            c->result = result != NULL ? json_incref(result) : NULL;
+            if (c->warnings != NULL) {
+                json_array_extend(c->warnings, warnings);
+            }
+            wait_over(c, why);
+        }
+    }
+    json_decref(result);
 }
 
 /* Takes an id off the list of those waited for, and answers when it was the last one. */

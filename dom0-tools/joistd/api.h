@@ -50,6 +50,9 @@ json_t *api_wait_end(struct call *c, json_t *domids);
 /* Puts off the answer until nothing is left of the guest's domain. */
 json_t *api_wait_gone(struct call *c, struct guest *g);
 
+/* Puts off the answer until a change of devices is over. */
+json_t *api_wait_device(struct call *c, const struct dev_op *op);
+
 /* names.c: what domains are called, and which one a text means. */
 struct guest *guest_of_info(const struct joistd *d, const struct xen_domctl_getdomaininfo *info);
 void domain_name(const struct joistd *d, const struct xen_domctl_getdomaininfo *info, char *name,
@@ -65,3 +68,8 @@ struct verb {
 };
 
 const struct verb *verb_find(const char *name);
+
+/* verbs_dev.c */
+json_t *verb_device_attach(struct call *c);
+json_t *verb_device_detach(struct call *c);
+json_t *verb_device_list(struct call *c);

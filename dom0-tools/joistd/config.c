@@ -398,6 +398,15 @@ static int key_later(struct maker *m)
     return fail_remedy(m->f, "remove the key, or leave its list empty");
 }
 
+/* A list of devices: the class that reads it is found by the key. */
+static int key_devices(struct maker *m)
+{
+    const struct dev_class *class = dev_class_of(m->s->key);
+
+    return class == NULL ? key_later(m)
+                         : dev_read_list(m->c, class, m->s, m->cwd, m->warnings, m->f);
+}
+
 static int key_hvm(struct maker *m)
 {
     bad(m, "is for HVM guests, and only PV guests exist on this hypervisor");
@@ -443,11 +452,11 @@ static const struct {
     { "device_model_args_pv", key_ignored },
     { "device_model_version", key_ignored },
     { "device_model_override", key_ignored },
-    { "disk", key_later },
-    { "vif", key_later },
-    { "vfb", key_later },
-    { "vkb", key_later },
-    { "channel", key_later },
+    { "disk", key_devices },
+    { "vif", key_devices },
+    { "vfb", key_devices },
+    { "vkb", key_devices },
+    { "channel", key_devices },
     { "pci", key_later },
     { "vtpm", key_later },
     { "p9", key_later },
@@ -601,7 +610,24 @@ static int finish(struct maker *m, const struct xlcfg *settings)
         return fail_set(m->f, -EIO, "config", "uuid", "the kernel gives no random bytes");
     }
     uuid_format(c->uuid, c->uuid_text);
-    return 0;
+    return dev_finish(c, m->f);
+}
+
+void config_copy(struct config *to, const struct config *from)
+{
+    unsigned int i;
+
+    *to = *from;
+    for (i = 0; i < to->device_count; i++) {
+        to->devices[i]->refs++;
+    }
+}
+
+void config_drop(struct config *c)
+{
+    while (c->device_count > 0) {
+        dev_unref(c->devices[--c->device_count]);
+    }
 }
 
 int config_make(struct config *c, const struct xlcfg *settings, const char *cwd, json_t *warnings,

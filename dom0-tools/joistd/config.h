@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "common/fail.h"
+#include "joistd/dev.h"
 #include "joistd/xlcfg.h"
 
 #define CONFIG_NAME_MAX    63   /* bytes of a guest's name */
@@ -52,15 +53,23 @@ struct config {
     unsigned int max_grant_frames;
     unsigned int max_maptrack_frames;
     unsigned int max_event_channels;
+    unsigned int device_count;
+    struct device *devices[DEV_MAX]; /* shared: copy with config_copy(), end with config_drop() */
 };
 
 /*
  * Checks the settings and fills `c`.  File names that are not absolute are taken relative to `cwd`.
  * A setting without uuid gets a fresh one.  Remarks that do not prevent the start are appended to
- * the JSON array `warnings`.  -EINVAL (with position and key), -ENOENT for a missing key.
+ * the JSON array `warnings`.  The caller ends with config_drop(), also after a failure.  -EINVAL
+ * (with position and key), -ENOENT for a missing key.
  */
 int config_make(struct config *c, const struct xlcfg *settings, const char *cwd, json_t *warnings,
                 struct fail *f);
+
+/* Copies a configuration; both share the devices. */
+void config_copy(struct config *to, const struct config *from);
+/* Lets go of the devices; the configuration has none afterwards. */
+void config_drop(struct config *c);
 
 /* Whether a text can be a guest's name; a failure names what is wrong with it. */
 int config_check_name(const char *name, struct fail *f);

@@ -2,15 +2,18 @@
 # joistd, the daemon that owns domains.
 tools-common-y += dom0-tools/common/fail.o
 
+# what reads a configuration: free of side effects, and so in the host tests too; classes of devices are added here
+joist-config-y := $(addprefix dom0-tools/joistd/,config.o xlcfg.o devcfg.o devnodes.o)
+
 tools-y += joistd
 tool-joistd-y := $(addprefix dom0-tools/joistd/,main.o api.o verbs.o names.o guest.o life.o job.o \
-    state.o host.o skeleton.o report.o config.o xlcfg.o) dom0-tools/libjoist/store.o \
+    state.o host.o skeleton.o report.o dev.o devop.o verbs_dev.o) $(joist-config-y) dom0-tools/libjoist/store.o \
     $(addprefix dom0-tools/build/,pvbuild.o domain.o memory.o context.o image.o unpack.o) \
     $(libjoist-y) $(libjoist-port-y)
 tool-joistd-ldlibs := -ljansson $(libjoist-ldlibs) -llz4 -llzma -lzstd -lz
 
 tool-unit-y += test_config
-unit-test_config-objs := dom0-tools/joistd/config.o dom0-tools/joistd/xlcfg.o
+unit-test_config-objs := $(joist-config-y)
 unit-test_config-ldlibs := -ljansson
 
 tool-unit-y += test_unpack

@@ -42,7 +42,7 @@ static struct guest *guest_new(struct joistd *d, const struct config *c, json_t 
     struct guest **at = &d->guests;
 
     g->d = d;
-    g->config = *c;
+    config_copy(&g->config, c);
     g->settings = settings;
     g->domid = -1;
     g->start_time = time(NULL);
@@ -54,7 +54,7 @@ static struct guest *guest_new(struct joistd *d, const struct config *c, json_t 
 }
 
 struct guest *guest_create(struct joistd *d, const struct config *c, json_t *settings,
-                           bool is_paused, struct fail *f)
+                           bool is_paused, const struct guest *former, struct fail *f)
 {
     struct guest *g;
     int rc;
@@ -70,6 +70,10 @@ struct guest *guest_create(struct joistd *d, const struct config *c, json_t *set
     }
     g = guest_new(d, c, settings);
     g->is_paused_start = is_paused;
+    if (former != NULL) {
+        g->former_domid = former->domid;
+        snprintf(g->former_uuid, sizeof(g->former_uuid), "%s", former->config.uuid_text);
+    }
     g->state = GUEST_BUILDING;
     rc = state_save(g);
     if (rc != 0) {
@@ -144,13 +148,15 @@ int guest_rename(struct guest *g, const char *name, struct fail *f)
 /* Keeps the ended guest under another name and starts a fresh one with its old name. */
 static void rename_and_restart(struct guest *g)
 {
-    struct config c = g->config;
     json_t *settings = json_deep_copy(g->settings);
+    struct guest *fresh;
+    struct config c;
     char name[CONFIG_NAME_MAX + 1];
     struct fail f = { 0 };
     char line[1024];
     unsigned int i;
 
+    config_copy(&c, &g->config);
     for (i = 1; i < 1000; i++) {
         snprintf(name, sizeof(name), "%.57s-%u", c.name, i);
         if (guest_by_name(g->d, name) == NULL) {
@@ -161,7 +167,10 @@ static void rename_and_restart(struct guest *g)
     if (guest_rename(g, name, &f) == 0 && uuid_generate(c.uuid) == 0) {
         uuid_format(c.uuid, c.uuid_text);
         json_object_set_new(settings, "uuid", json_string(c.uuid_text));
-        guest_create(g->d, &c, settings, false, &f);
+        fresh = guest_create(g->d, &c, settings, false, g, &f);
+        if (fresh != NULL) { /* what has ended needs its disks no more */
+            config_drop(&g->config);
+        }
     } else {
         json_decref(settings);
     }
@@ -169,6 +178,7 @@ static void rename_and_restart(struct guest *g)
         fail_text(&f, line, sizeof(line));
         log_error("%s: not restarted: %s", c.name, line);
     }
+    config_drop(&c);
 }
 
 static enum end_action action_for(const struct guest *g, int reason)
@@ -305,6 +315,8 @@ int guest_take_over(struct joistd *d)
         } else if (g->state == GUEST_BUILDING || g->state == GUEST_ENDING || info == NULL) {
             /* a creation was never acknowledged; a restart goes on after the remains are gone */
             life_end(g);
+        } else if (g->state == GUEST_RUNNING) {
+            guest_tidy_devices(g); /* an attach that was never acknowledged */
         }
     }
     free(list.info);

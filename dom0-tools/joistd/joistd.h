@@ -21,6 +21,8 @@
 #define SETTLE_MS          200 /* `create` waits so long to see a guest that crashes at once */
 
 struct conn;
+struct dev_op;
+struct dev_work;
 struct domain_list;
 struct xen_domctl_getdomaininfo;
 
@@ -46,6 +48,11 @@ struct guest {
     int64_t start_time;  /* seconds since 1970; for uptime */
     struct job job;
     struct ev_timer timer;
+    struct ev_timer ops_timer;
+    struct dev_op *ops; /* changes of devices: the first is being worked on */
+    /* rename-restart: the ended domain whose devices the build takes over; 0: none */
+    int former_domid;
+    char former_uuid[37];
 };
 
 struct joistd {
@@ -68,11 +75,12 @@ struct guest *guest_by_name(const struct joistd *d, const char *name);
 struct guest *guest_by_domid(const struct joistd *d, int domid);
 
 /*
- * Starts a new guest from its settings (taken over).  Returns it in state GUEST_BUILDING, or NULL
+ * Starts a new guest from its settings (taken over).  `former` is an ended guest whose devices it
+ * gets, or NULL.  Returns it in state GUEST_BUILDING, or NULL
  * with the failure: a name or UUID that exists (-EEXIST), no child, no file for its state.
  */
 struct guest *guest_create(struct joistd *d, const struct config *c, json_t *settings,
-                           bool is_paused, struct fail *f);
+                           bool is_paused, const struct guest *former, struct fail *f);
 
 /* Ends a guest whatever its state; its settings are forgotten when that is complete. */
 void guest_destroy(struct guest *g);
@@ -91,6 +99,8 @@ int guest_take_over(struct joistd *d);
 
 /* --- life.c: the two long works of a guest's life -------------------------------------------- */
 
+/* The store, waiting up to `timeout_ms` for it to come back; NULL with errno set. */
+struct store *store_open_wait(unsigned int timeout_ms);
 /* Starts the build in a child; 0 or a negative errno with the guest unchanged. */
 int life_build(struct guest *g);
 /* Starts the end in a child. */
@@ -99,6 +109,26 @@ void life_end(struct guest *g);
 void life_note_end(struct guest *g, const char *reason, const char *text);
 /* Forgets a guest: list, file, memory. */
 void guest_drop(struct guest *g);
+
+/* --- devop.c: devices of a running guest ------------------------------------------------------ */
+
+/*
+ * Puts an attach or a detach into the guest's queue, which the event loop works on.
+ * api_device_done() is called with the returned handle when it is over.
+ */
+struct dev_op *guest_attach(struct guest *g, const struct dev_class *class, const char *text,
+                            const char *cwd);
+struct dev_op *guest_detach(struct guest *g, const struct dev_class *class, const char *text,
+                            bool force);
+/* Removes the devices that the store has and the configuration has not. */
+void guest_tidy_devices(struct guest *g);
+/* Kills the running change and forgets the others; who waits is told. */
+void guest_cancel_ops(struct guest *g);
+/* Whether devices first.. of `c` collide with those of any guest but `mine`; the class says how. */
+int guest_devices_clash(const struct joistd *d, const struct guest *mine, const struct config *c,
+                        unsigned int first, struct fail *f);
+/* In a child: opens hypervisor and store for work on a guest's devices. */
+int work_open(struct dev_work *w, const struct guest *g, struct fail *f);
 
 /* --- state.c: what is kept on disk ---------------------------------------------------------- */
 
@@ -121,6 +151,10 @@ enum guest_event {
 
 /* Tells those who wait for something about this guest.  `why` may be NULL. */
 void api_event(struct joistd *d, struct guest *g, enum guest_event event, const struct fail *why);
+
+/* A change of devices is over: `why` and `result` (taken over), one of them NULL. */
+void api_device_done(struct joistd *d, const struct dev_op *op, const struct fail *why,
+                     json_t *result, json_t *warnings);
 
 /* Tells those who wait for the end of domains that joistd does not own. */
 void api_scanned(struct joistd *d, const struct domain_list *list);

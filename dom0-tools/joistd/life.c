@@ -9,6 +9,7 @@
 
 #include "build/build.h"
 #include "common/log.h"
+#include "joistd/dev.h"
 #include "joistd/host.h"
 #include "joistd/joistd.h"
 #include "joistd/report.h"
@@ -24,12 +25,12 @@ static struct guest *guest_of(struct job *j)
 
 /* --- in the child ---------------------------------------------------------------------------- */
 
-static struct store *open_store(void)
+struct store *store_open_wait(unsigned int timeout_ms)
 {
     struct store *s;
     unsigned int waited;
 
-    for (waited = 0; (s = store_open()) == NULL && waited < STORE_TIMEOUT_JOB; waited += 50) {
+    for (waited = 0; (s = store_open()) == NULL && waited < timeout_ms; waited += 50) {
         poll(NULL, 0, 50);
     }
     return s;
@@ -51,6 +52,40 @@ static json_t *failed(const struct fail *f)
     return json_pack("{s:o}", "error", report_fail(f));
 }
 
+static struct dev_work devices_work(const struct guest *g, struct joist *h, struct store *s,
+                                    int domid, struct fail *f)
+{
+    return (struct dev_work){ .h = h,
+                              .s = s,
+                              .domid = (uint16_t)domid,
+                              .uuid = g->config.uuid_text,
+                              .name = g->config.name,
+                              .f = f };
+}
+
+/* The devices of a new domain, after an ended one that had them has let go. */
+static int add_devices(const struct guest *g, struct joist *h, struct store *s, uint16_t domid,
+                       struct fail *f)
+{
+    struct dev_work w = devices_work(g, h, s, domid, f);
+
+    if (g->former_domid > 0) {
+        struct dev_work former = devices_work(g, h, s, g->former_domid, f);
+
+        former.uuid = g->former_uuid;
+        dev_remove_all(&former, NULL);
+    }
+    return dev_add_all(&w, &g->config);
+}
+
+static void remove_devices(const struct guest *g, struct joist *h, struct store *s, int domid)
+{
+    struct fail ignored = { 0 };
+    struct dev_work w = devices_work(g, h, s, domid, &ignored);
+
+    dev_remove_all(&w, NULL);
+}
+
 static json_t *build_work(void *arg)
 {
     struct guest *g = arg;
@@ -69,12 +104,18 @@ static json_t *build_work(void *arg)
     if (rc != 0) {
         return failed(&f);
     }
-    s = open_store();
+    s = store_open_wait(STORE_TIMEOUT_JOB);
     rc = s != NULL ? skeleton_write(s, &g->config, &b, STORE_TIMEOUT_JOB) : -errno;
+    if (rc == 0 && add_devices(g, h, s, b.domid, &f) != 0) {
+        host_destroy(h, b.domid);
+        skeleton_remove(s, b.domid, g->config.uuid_text, STORE_TIMEOUT);
+        return failed(&f);
+    }
     rc = rc == 0 ? introduce(s, &b) : rc;
     if (rc != 0) {
         host_destroy(h, b.domid);
         if (s != NULL) {
+            remove_devices(g, h, s, b.domid);
             skeleton_remove(s, b.domid, g->config.uuid_text, STORE_TIMEOUT);
         }
         fail_set(&f, rc, "store", g->config.name, "its nodes cannot be written: %s",
@@ -164,10 +205,12 @@ static json_t *end_work(void *arg)
                  joist_strerror(rc));
         return failed(&f);
     }
-    s = open_store();
+    s = store_open_wait(STORE_TIMEOUT_JOB);
     if (s != NULL && domid >= 0) {
+        remove_devices(g, h, s, domid);
         skeleton_remove(s, (uint16_t)domid, g->config.uuid_text, STORE_TIMEOUT_JOB);
     } else if (s != NULL && g->domid > 0 && nodes_are_ours(s, g)) {
+        remove_devices(g, h, s, g->domid);
         skeleton_remove(s, (uint16_t)g->domid, g->config.uuid_text, STORE_TIMEOUT_JOB);
     }
     if (domid >= 0) {
@@ -201,7 +244,10 @@ void guest_drop(struct guest *g)
     *at = g->next;
     state_remove(g);
     evloop_disarm(g->d->loop, &g->timer);
+    guest_cancel_ops(g);
+    evloop_disarm(g->d->loop, &g->ops_timer);
     json_decref(g->settings);
+    config_drop(&g->config);
     free(g);
 }
 
@@ -333,6 +379,7 @@ void life_end(struct guest *g)
 {
     int rc;
 
+    guest_cancel_ops(g);
     g->state = GUEST_ENDING;
     state_save(g);
     rc = job_start(&g->job, g->d->loop, end_work, g, end_done);

@@ -100,7 +100,7 @@ static void load(struct joistd *d, const char *path)
 {
     struct xlcfg settings = { 0 };
     struct fail f = { 0 };
-    struct config c;
+    struct config c = { 0 };
     char line[1024];
     json_t *warnings = json_array();
     json_t *record = json_load_file(path, 0, NULL);
@@ -116,6 +116,7 @@ static void load(struct joistd *d, const char *path)
         fail_text(&f, line, sizeof(line));
         log_error("saved guest %s is not read: %s", path, line);
     }
+    config_drop(&c);
     xlcfg_free(&settings);
     json_decref(record);
     json_decref(warnings);

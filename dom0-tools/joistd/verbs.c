@@ -440,6 +440,20 @@ static int read_settings(struct call *c, struct xlcfg *settings)
     return rc;
 }
 
+/* Device entries are kept in the form that means the same in any directory. */
+static void keep_devices(json_t *kept, const struct config *config)
+{
+    unsigned int kind;
+
+    for (kind = 0; kind < DEV_KINDS; kind++) {
+        const struct dev_class *class = dev_class_at((enum dev_kind)kind);
+
+        if (class != NULL && json_object_get(kept, class->key) != NULL) {
+            json_object_set_new(kept, class->key, dev_texts(config, class));
+        }
+    }
+}
+
 static json_t *verb_create(struct call *c)
 {
     const char *cwd = arg_text(c, "cwd");
@@ -456,6 +470,9 @@ static json_t *verb_create(struct call *c)
     if (rc == 0) {
         rc = check_name_free(c, "create", config->name, NULL);
     }
+    if (rc == 0) {
+        rc = guest_devices_clash(c->d, NULL, config, 0, c->f);
+    }
     if (rc == 0 && host_find_uuid(&c->list, config->uuid) != NULL) {
         rc = fail_set(c->f, -EEXIST, "create", config->name, "a domain with its uuid exists");
         fail_remedy(c->f, "remove the key uuid to get a fresh one");
@@ -468,14 +485,19 @@ static json_t *verb_create(struct call *c)
             json_object_set_new(kept, "ramdisk", json_string(config->ramdisk));
         }
         json_object_set_new(kept, "uuid", json_string(config->uuid_text));
+        keep_devices(kept, config);
         if (arg_flag(c, "dry_run")) {
             xlcfg_free(&settings);
+            config_drop(config);
             free(config);
             return kept;
         }
-        g = guest_create(c->d, config, kept, is_paused, c->f);
+        g = guest_create(c->d, config, kept, is_paused, NULL, c->f);
     }
     xlcfg_free(&settings);
+    if (config != NULL) {
+        config_drop(config);
+    }
     free(config);
     return g != NULL ? api_wait_start(c, g, !is_paused && !arg_flag(c, "attach")) : NULL;
 }
@@ -505,6 +527,9 @@ static const struct verb verbs[] = {
     { "vcpu-list", verb_vcpu_list, "domains", NEEDS_LIST },
     { "uptime", verb_uptime, "domains", NEEDS_LIST },
     { "version", verb_version, "", NEEDS_NOTHING },
+    { "device-attach", verb_device_attach, "domain class entry cwd", NEEDS_GUEST },
+    { "device-detach", verb_device_detach, "domain class device force", NEEDS_GUEST },
+    { "device-list", verb_device_list, "domains class", NEEDS_LIST },
 };
 
 const struct verb *verb_find(const char *name)

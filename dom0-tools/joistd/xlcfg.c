@@ -18,6 +18,7 @@ struct parser {
     size_t at;
     unsigned int line;
     size_t line_start; /* offset of the current line's first byte */
+    json_t *places;    /* of the entries of the value being read */
     struct fail *f;
 };
 
@@ -111,6 +112,12 @@ static int escape(struct parser *p)
     }
     advance(p);
     return (unsigned char)to[hit - from];
+}
+
+/* Keeps where an entry's text begins, behind the quote. */
+static void note_place(struct parser *p)
+{
+    json_array_append_new(p->places, json_pack("[i, i]", (int)p->line, (int)column(p) + 1));
 }
 
 static json_t *quoted(struct parser *p)
@@ -214,6 +221,9 @@ static json_t *list(struct parser *p)
             syntax(p, "',' or ']'");
             break;
         }
+        if (depth == 0) {
+            note_place(p);
+        }
         if (c == '[' && depth + 1 < XLCFG_MAX_DEPTH) {
             v = json_array();
             json_array_append_new(open[depth], v);
@@ -243,6 +253,7 @@ static json_t *value(struct parser *p)
     int c = peek(p);
 
     if (c == '"' || c == '\'') {
+        note_place(p);
         return quoted(p);
     }
     if (c == '[') {
@@ -270,6 +281,7 @@ static int append(struct xlcfg *c, struct xlcfg_setting s, const char *key, size
         free(s.key);
         free(s.where);
         json_decref(s.value);
+        json_decref(s.places);
         return -ENOMEM;
     }
     grown[c->count++] = s;
@@ -285,13 +297,16 @@ static void truncate_to(struct xlcfg *c, size_t count)
         free(s->key);
         free(s->where);
         json_decref(s->value);
+        json_decref(s->places);
     }
 }
 
 /* `key += value` makes a longer list, or a longer text, of what the key had before. */
-static json_t *joined(const struct xlcfg *c, const char *key, size_t key_size, json_t *v)
+static json_t *joined(const struct xlcfg *c, const char *key, size_t key_size, json_t *v,
+                      json_t **places)
 {
     const struct xlcfg_setting *old = NULL;
+    json_t *v_places;
     json_t *sum;
     size_t i;
 
@@ -307,6 +322,10 @@ static json_t *joined(const struct xlcfg *c, const char *key, size_t key_size, j
     if (json_is_array(old->value) && json_is_array(v)) {
         sum = json_copy(old->value);
         json_array_extend(sum, v);
+        v_places = json_copy(old->places);
+        json_array_extend(v_places, *places);
+        json_decref(*places);
+        *places = v_places;
     } else if (json_is_string(old->value) && json_is_string(v)) {
         sum = json_sprintf("%s%s", json_string_value(old->value), json_string_value(v));
     } else {
@@ -340,17 +359,21 @@ static int setting(struct parser *p, struct xlcfg *c)
     }
     advance(p);
     skip(p, false);
+    p->places = json_array();
     s.value = value(p);
+    s.places = p->places;
     if (s.value == NULL) {
+        json_decref(s.places);
         return p->f->code;
     }
     skip(p, false);
     if (peek(p) >= 0 && peek(p) != '\n' && peek(p) != ';') {
         json_decref(s.value);
+        json_decref(s.places);
         return syntax(p, "the end of the line or ';'");
     }
     if (plus) {
-        s.value = joined(c, key, key_size, s.value);
+        s.value = joined(c, key, key_size, s.value, &s.places);
     }
     if (append(c, s, key, key_size, p->where) != 0) {
         return fail_set(p->f, -ENOMEM, "config", p->where, "out of memory");

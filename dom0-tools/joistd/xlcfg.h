@@ -20,6 +20,7 @@ struct xlcfg_setting {
     char *where;         /* file name, or "command line", or "saved configuration" */
     unsigned int line;   /* 1-based; 0 = no position */
     unsigned int column; /* 1-based, in bytes */
+    json_t *places;      /* [line, column] of each entry of a list, or of the one text; or NULL */
 };
 
 struct xlcfg {

@@ -102,7 +102,7 @@ BAD = [
     (f"{C} hap=1", 1, "", r'^joist: config: command line:1:1: hap = "1": is for HVM guests, and only PV guests exist', ""),
     (f"{C} type=hvm", 1, "", r'type = "hvm": only "pv" guests exist on this hypervisor$', ""),
     (f"{C} builder=hvm", 1, "", r'builder = "hvm": only "generic"', ""),
-    (f"{C} \"disk=['phy:/dev/x,xvda,w']\"", 1, "", r"disk: not supported by this version; remove the key", ""),
+    (f"{C} \"pci=['0000:03:00.0']\"", 1, "", r"pci: not supported by this version; remove the key", ""),
     (f"{C} name=Domain-0", 1, "", r"^joist: create: Domain-0: a domain of that name exists; choose another name", ""),
     (f"{C} name=a/b", 1, "", r'name = "a/b": .*only letters, digits', ""),
     (f"{C} memory=0", 1, "", r'memory = "0": not a number from 1 to 16777216$', ""),

@@ -56,6 +56,7 @@ static void again(const struct config *first, const struct xlcfg *settings)
         config_make(&second, &copy, "/dir", warnings, &f) != 0 || !is_same(first, &second)) {
         abort();
     }
+    config_drop(&second);
     xlcfg_free(&copy);
     json_decref(kept);
     json_decref(warnings);
@@ -79,6 +80,7 @@ int fuzz_one(const uint8_t *data, size_t size)
     if (strpbrk(line, "\n\r") != NULL) {
         abort();
     }
+    config_drop(&c);
     xlcfg_free(&settings);
     json_decref(warnings);
     return 0;

@@ -21,7 +21,10 @@ static int make(const char *text, char *line, size_t size, size_t *warning_count
     struct xlcfg c = { 0 };
     struct fail f = { 0 };
     json_t *warnings = json_array();
-    int rc = xlcfg_parse(&c, "t.cfg", text, strlen(text), &f);
+    int rc;
+
+    config_drop(&config); /* of the text before */
+    rc = xlcfg_parse(&c, "t.cfg", text, strlen(text), &f);
 
     if (rc == 0) {
         rc = config_make(&config, &c, "/dir", warnings, &f);
@@ -142,7 +145,7 @@ static const struct row refusals[] = {
     { "builder='hvm'", -EINVAL, "config: t.cfg:1:1: builder = \"hvm\": only \"generic\"" },
     { "hap=1", -EINVAL, "config: t.cfg:1:1: hap = \"1\": is for HVM guests" },
     { "boot='c'", -EINVAL, "config: t.cfg:1:1: boot = \"c\": is for HVM guests" },
-    { "disk=['a,b']", -EINVAL, "config: t.cfg:1:1: disk: not supported by this version" },
+    { "pci=['a,b']", -EINVAL, "config: t.cfg:1:1: pci: not supported by this version" },
     { "on_crash='explode'", -EINVAL, "config: t.cfg:1:1: on_crash = \"explode\": not one of" },
     { "uuid='123'", -EINVAL, "config: t.cfg:1:1: uuid = \"123\": not of the form" },
     { "cpus='5-2'", -EINVAL, "config: t.cfg:1:1: cpus = \"5-2\": not a list of CPUs" },

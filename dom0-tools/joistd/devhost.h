@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: MIT */
+/* The acting halves of the device classes, for the table in dev.c. */
+#pragma once
+
+#include "joistd/dev.h"
+
+extern const struct dev_host disk_host;
