@@ -30,6 +30,11 @@ static void store(uint32_t *p, uint32_t v)
     __atomic_store_n(p, v, __ATOMIC_RELEASE);
 }
 
+static void full_barrier(void)
+{
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+}
+
 static bool can_read(struct conn *c)
 {
     return c->ring && !c->is_reconnecting && load(&c->ring->req_prod) != c->ring_in;
@@ -71,6 +76,7 @@ static long ring_write(struct conn *c, const void *data, size_t len)
     }
     memcpy(c->ring->rsp + at, data, n);
     store(&c->ring->rsp_prod, prod + (uint32_t)n);
+    full_barrier(); /* before the next look for room: a client that sees a full ring tells us */
     c->must_notify |= n > 0;
     return (long)n;
 }
@@ -92,7 +98,15 @@ static void settle(struct conn *c)
         store(&ring->connection, XENSTORE_CONNECTED);
         c->must_notify = true;
     } else if (load(&ring->req_cons) != c->ring_in) {
+        /*
+         * A client that sees us behind with what it sent before sends no event for more (Linux does
+         * so): what came in until it can see that we are not is for us to look for.
+         */
         store(&ring->req_cons, c->ring_in);
+        full_barrier();
+        if (!c->is_ignored && can_read(c)) {
+            conn_ready(c);
+        }
         c->must_notify = true;
     }
     if (c->must_notify && c->port >= 0) {

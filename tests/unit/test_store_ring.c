@@ -58,6 +58,34 @@ static void test_dribble(void **state)
     kit_end(&k);
 }
 
+/*
+ * Linux sends no event for a request behind one that the daemon has not acknowledged: here one
+ * comes after the daemon's last look at the ring, and before it says how far it has read.
+ */
+static void test_request_without_event(void **state)
+{
+    struct xsd_sockmsg head = { .type = XS_READ, .req_id = 1, .len = 5 };
+    struct kit k;
+
+    (void)state;
+    kit_begin(&k, 1);
+    OK(ask(&k, 1, XS_WRITE, 0, "data|hi"));
+    (void)ring_feed(1, &head, sizeof(head));
+    (void)ring_feed(1, "data", 5);
+    kit_kick(&k, 1);
+    ring_on_event(&k.server->evtchn, 0);
+    conns_serve(k.server);
+    assert_int_not_equal(ring_of(1)->req_cons, ring_of(1)->req_prod);
+    head.req_id = 2;
+    (void)ring_feed(1, &head, sizeof(head));
+    (void)ring_feed(1, "data", 5);
+    conns_settle(k.server);
+    kit_settle(&k);
+    IS(answer_next(&k, 1), "hi");
+    IS(answer_next(&k, 1), "hi");
+    kit_end(&k);
+}
+
 static void test_too_long(void **state)
 {
     struct xsd_sockmsg head = { .type = XS_READ, .len = XENSTORE_PAYLOAD_MAX + 1 };
@@ -272,10 +300,15 @@ static void test_limits(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sizes),     cmocka_unit_test(test_dribble),
-        cmocka_unit_test(test_too_long),  cmocka_unit_test(test_hostile_positions),
-        cmocka_unit_test(test_reconnect), cmocka_unit_test(test_backpressure),
-        cmocka_unit_test(test_limits),    cmocka_unit_test(test_fairness),
+        cmocka_unit_test(test_sizes),
+        cmocka_unit_test(test_dribble),
+        cmocka_unit_test(test_request_without_event),
+        cmocka_unit_test(test_too_long),
+        cmocka_unit_test(test_hostile_positions),
+        cmocka_unit_test(test_reconnect),
+        cmocka_unit_test(test_backpressure),
+        cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_fairness),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
