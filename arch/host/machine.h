@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "cpu/machine.h"
+#include "cpu/msr.h"
 #include "guest/pte.h"
 #include "mm/addr.h"
 
@@ -73,9 +75,25 @@ struct host_record {
     unsigned int irq_started[1024];
     unsigned int irq_masked[1024];
     unsigned int irq_acks, irq_eois;
-    unsigned int root_loads, gdt_loads, ldt_loads, wbinvds;
+    unsigned int root_loads, gdt_loads, ldt_loads, wbinvds, msi_teardowns;
+    bool ts; /* CR0.TS of the loaded vcpu */
 };
 extern struct host_record host_record;
+
+/* What the machine answers, where a test wants to say it; NULL: as arch/host/prim.c does. */
+struct host_hooks {
+    bool (*rdmsr)(uint32_t msr, uint64_t *val);
+    bool (*wrmsr)(uint32_t msr, uint64_t val);
+    void (*cpuid)(uint32_t leaf, uint32_t subleaf, struct cpuid_leaf *out);
+    uint32_t (*in)(uint16_t port, unsigned int size);
+    void (*out)(uint16_t port, unsigned int size, uint32_t val);
+    uint32_t (*pci_read)(uint32_t cf8, unsigned int offset, unsigned int size);
+    void (*pci_write)(uint32_t cf8, unsigned int offset, unsigned int size, uint32_t val);
+    int (*msi_setup)(const struct msi_source *src, unsigned int irq);
+    bool (*efi)(unsigned int offset, const uint64_t args[5], uint64_t *status);
+    int (*sleep)(unsigned int state, uint16_t val_a, uint16_t val_b);
+};
+extern struct host_hooks host_hooks;
 
 /* After a panic or power-off tests continue here if it is set (a jump out), else the process ends.
  */

@@ -26,24 +26,26 @@ static struct {
 
 #define REG (reg[port_cpu_id()])
 
+struct host_hooks host_hooks;
+
 bool cpu_rdmsr_safe(uint32_t msr, uint64_t *val)
 {
-    (void)msr;
     *val = 0;
-    return true;
+    return host_hooks.rdmsr == NULL || host_hooks.rdmsr(msr, val);
 }
 
 bool cpu_wrmsr_safe(uint32_t msr, uint64_t val)
 {
-    (void)msr;
-    (void)val;
-    return true;
+    return host_hooks.wrmsr == NULL || host_hooks.wrmsr(msr, val);
 }
 
 void cpu_cpuid(uint32_t leaf, uint32_t subleaf, struct cpuid_leaf *out)
 {
-    (void)subleaf;
     *out = (struct cpuid_leaf){ 0 };
+    if (host_hooks.cpuid != NULL) {
+        host_hooks.cpuid(leaf, subleaf, out);
+        return;
+    }
     if (leaf == 0x80000008u) {
         out->a = 40;
     }
@@ -51,15 +53,17 @@ void cpu_cpuid(uint32_t leaf, uint32_t subleaf, struct cpuid_leaf *out)
 
 uint32_t cpu_in(uint16_t port, unsigned int size)
 {
-    (void)port;
+    if (host_hooks.in != NULL) {
+        return host_hooks.in(port, size);
+    }
     return size == 4 ? ~0u : (1u << (size * 8)) - 1;
 }
 
 void cpu_out(uint16_t port, unsigned int size, uint32_t val)
 {
-    (void)port;
-    (void)size;
-    (void)val;
+    if (host_hooks.out != NULL) {
+        host_hooks.out(port, size, val);
+    }
 }
 
 void cpu_set_fs_base(uint64_t addr)
@@ -131,7 +135,7 @@ uint16_t cpu_read_sel(char which)
 
 void cpu_set_ts(bool ts)
 {
-    (void)ts;
+    host_record.ts = ts;
 }
 
 void cpu_set_dr(unsigned int nr, uint64_t val)
@@ -229,29 +233,28 @@ void cpu_xstate_reset(struct vcpu *v)
 
 uint32_t cpu_pci_read(uint32_t cf8, unsigned int offset, unsigned int size)
 {
-    (void)cf8;
-    (void)offset;
+    if (host_hooks.pci_read != NULL) {
+        return host_hooks.pci_read(cf8, offset, size);
+    }
     return size == 4 ? ~0u : (1u << (size * 8)) - 1;
 }
 
 void cpu_pci_write(uint32_t cf8, unsigned int offset, unsigned int size, uint32_t val)
 {
-    (void)cf8;
-    (void)offset;
-    (void)size;
-    (void)val;
+    if (host_hooks.pci_write != NULL) {
+        host_hooks.pci_write(cf8, offset, size, val);
+    }
 }
 
 int msi_setup(const struct msi_source *src, unsigned int irq)
 {
-    (void)src;
-    (void)irq;
-    return 0;
+    return host_hooks.msi_setup != NULL ? host_hooks.msi_setup(src, irq) : 0;
 }
 
 void msi_teardown(unsigned int irq)
 {
     (void)irq;
+    host_record.msi_teardowns++;
 }
 
 int msi_restore(uint16_t segment, uint8_t bus, uint8_t devfn)
@@ -272,18 +275,12 @@ int cpu_ioapic_read(uint64_t base, uint32_t index, uint32_t *val)
 
 bool cpu_efi_call(unsigned int offset, const uint64_t args[5], uint64_t *status)
 {
-    (void)offset;
-    (void)args;
-    (void)status;
-    return false;
+    return host_hooks.efi != NULL && host_hooks.efi(offset, args, status);
 }
 
 int cpu_acpi_sleep(unsigned int state, uint16_t val_a, uint16_t val_b)
 {
-    (void)state;
-    (void)val_a;
-    (void)val_b;
-    return -ENODEV;
+    return host_hooks.sleep != NULL ? host_hooks.sleep(state, val_a, val_b) : -ENODEV;
 }
 
 bool cpu_ids(unsigned int cpu, uint32_t *apic_id, uint32_t *acpi_id)

@@ -30,12 +30,13 @@ unit-test_ctl_x86-objs := $(addprefix arch/x86_64/guest/, ctl_x86.o mem_x86.o cp
 
 # Domains, scheduling, events, grants, interrupts on the host machine.
 core-kit-tests := test_control test_domain test_evtchn test_hcall test_irq test_rights test_sched test_sched_threads test_vcpu
-core-kit-tests += test_cmdline test_priv_emul test_timer test_trap
+core-kit-tests += test_base test_cmdline test_entrypoints test_machine_ops test_msr test_priv_emul test_timer test_trap
 unit-y += $(core-kit-tests) test_spec
 $(foreach t,$(core-kit-tests),$(eval unit-$(t)-objs := tests/unit/core_kit.o))
 
 # Memory on the host machine: guests with page tables (mm_kit), an audit of all frames after each step.
-unit-y += test_frame test_heap test_mmu_update test_mmuext test_insn test_pt_write test_mm_threads test_desc
+unit-y += test_frame test_heap test_mmu_update test_mmuext test_insn test_pt_write test_mm_threads test_desc test_ctx
+unit-test_ctx-objs := tests/unit/mm_kit.o
 unit-test_frame-objs := tests/unit/mm_kit.o
 unit-test_heap-objs := tests/unit/mm_kit.o
 unit-test_mmu_update-objs := tests/unit/mm_kit.o
@@ -51,7 +52,10 @@ unit-y += test_event_threads
 unit-test_event_threads-objs := tests/unit/mm_kit.o
 
 # Drivers and registers, recorded: these link the object under test and fakes of their own.
-tool-unit-y += test_acpi test_efifb test_lapic
+tool-unit-y += test_acpi test_cpu test_efifb test_lapic test_tsc
 unit-test_acpi-objs := drivers/acpi.o
 unit-test_efifb-objs := drivers/efifb.o drivers/font.o
 unit-test_lapic-objs := arch/x86_64/hw/lapic.o
+unit-test_tsc-objs := arch/x86_64/hw/tsc.o
+unit-test_cpu-objs := tests/unit/recorded/cpu.o
+cflags-tests/unit/recorded/cpu.o := -iquote tests/unit/recorded

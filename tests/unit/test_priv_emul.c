@@ -9,6 +9,7 @@
 #include "cpu/msr.h"
 #include "guest/trap.h"
 #include "guest/x86_flags.h"
+#include "mm/heap.h"
 
 #define CR0_NOW UINT64_C(0x80050033) /* PE MP ET NE WP AM PG */
 
@@ -33,6 +34,7 @@ static int begin(void **state)
 
 static int end(void **state)
 {
+    host_hooks = (struct host_hooks){ 0 };
     kit_as(NULL);
     return kit_teardown(state);
 }
@@ -239,6 +241,138 @@ static void test_others(void **state)
     assert_false(priv_emulate(v, &r));
 }
 
+/* XSA-190, 296: what XCR0 may be, with the features of the host machine: x87, SSE, AVX. */
+static void test_xsetbv(void **state)
+{
+    static const struct {
+        uint64_t val;
+        int done;
+    } table[] = { { 1, 1 },
+                  { 3, 1 },
+                  { 7, 1 },
+                  { 0, 0 },
+                  { 2, 0 },
+                  { 5, 0 },
+                  { 6, 0 },
+                  { 8, 0 },
+                  { 0x1b, 0 },
+                  { 0xe7, 0 },
+                  { 0x203, 0 },
+                  { UINT64_C(1) << 63 | 3, 0 },
+                  { UINT64_C(1) << 62 | 3, 0 } };
+
+    (void)state;
+    for (unsigned int i = 0; i < sizeof table / sizeof table[0]; i++) {
+        r.rcx = 0;
+        r.rax = (uint32_t)table[i].val | UINT64_C(0xdead) << 32; /* the upper half does not count */
+        r.rdx = table[i].val >> 32;
+        v->arch.xcr0 = 99;
+        assert_int_equal(RUN("\x0f\x01\xd1"), table[i].done);
+        assert_int_equal(v->arch.xcr0, table[i].done ? table[i].val : 99);
+    }
+    assert_int_equal(v->arch.xcr0_accum & 7, 7);
+    r.rax = 3;
+    r.rdx = 0;
+    r.rcx = UINT64_C(1) << 32; /* ecx is 0 */
+    assert_int_equal(RUN("\x0f\x01\xd1"), 1);
+    v->arch.kernel_mode = false;
+    assert_int_equal(RUN("\x0f\x01\xd1"), 0);
+}
+
+static uint64_t msr_written;
+
+static bool hook_wrmsr(uint32_t msr, uint64_t val)
+{
+    assert_int_equal(msr, 0xc0000103);
+    msr_written = val;
+    return true;
+}
+
+static void test_msr(void **state)
+{
+    (void)state;
+    host_hooks.wrmsr = hook_wrmsr;
+    r.rcx = UINT64_C(0xff00000000) | 0xc0000103; /* ecx alone names it */
+    r.rax = UINT64_C(0xaaaaaaaa) << 32 | 17;
+    r.rdx = UINT64_C(0xbbbbbbbb) << 32;
+    assert_int_equal(RUN("\x0f\x30"), 1);
+    assert_int_equal(msr_written, 17);
+    r.rax = r.rdx = ~UINT64_C(0);
+    assert_int_equal(RUN("\x0f\x32"), 1);
+    assert_int_equal(r.rax, 17);
+    assert_int_equal(r.rdx, 0);
+    host_hooks.wrmsr = NULL;
+    r.rcx = 0xc0000100; /* FS base, both halves */
+    r.rax = 0x81000000;
+    r.rdx = 0xffffffff;
+    assert_int_equal(RUN("\x0f\x30"), 1);
+    assert_int_equal(cpu_get_fs_base(), UINT64_C(0xffffffff81000000));
+    r.rax = r.rdx = 0;
+    assert_int_equal(RUN("\x0f\x32"), 1);
+    assert_int_equal(r.rax, 0x81000000);
+    assert_int_equal(r.rdx, 0xffffffff);
+    r.rdx = 0x8000; /* not canonical */
+    assert_int_equal(RUN("\x0f\x30"), 0);
+    r.rcx = 0xc0000082; /* LSTAR */
+    assert_int_equal(RUN("\x0f\x30"), 0);
+    assert_int_equal(RUN("\x0f\x32"), 0);
+    v->arch.kernel_mode = false; /* XSA-105: user mode has none of it */
+    r.rcx = 0xc0000100;
+    r.rdx = 0;
+    assert_int_equal(RUN("\x0f\x30"), 0);
+    assert_int_equal(RUN("\x0f\x32"), 0);
+}
+
+/* Of the instructions that only the guest's kernel has, none for its user mode. */
+static void test_user_mode(void **state)
+{
+    (void)state;
+    v->arch.kernel_mode = false;
+    v->arch.iopl = 1;
+    assert_int_equal(RUN("\x0f\x06"), 0);
+    assert_int_equal(RUN("\x0f\x08"), 0);
+    assert_int_equal(RUN("\x0f\x09"), 0);
+    assert_int_equal(RUN("\x0f\x20\xc0"), 0);
+    assert_int_equal(RUN("\x0f\x22\xc0"), 0);
+    assert_int_equal(RUN("\x0f\x22\xd8"), 0);
+    assert_int_equal(RUN("\x0f\x21\xc0"), 0);
+    assert_int_equal(RUN("\x0f\x23\xc0"), 0);
+    assert_int_equal(RUN("\x0f\x01\xf0"), 0);
+    assert_int_equal(RUN("\xfa"), 0);
+    assert_int_equal(RUN("\xec"), 0);
+    assert_int_equal(RUN("\x0f\x31"), 1); /* with CR4.TSD on in the processor: rdtsc */
+    assert_int_equal(RUN("\x0f\xa2"), 1); /* with cpuid faulting: cpuid */
+    v->arch.iopl = 3;
+    assert_int_equal(RUN("\xfa"), 1);
+    assert_int_equal(RUN("\xec"), 1);
+}
+
+/* mov cr3: what is no level-4 table of the guest's is its own fault, and changes nothing. */
+static void test_cr3(void **state)
+{
+    static const uint64_t bad[] = { 0, 0x1000, UINT64_C(0xfffffffffffff000),
+                                    UINT64_C(0x7ffffffff000), UINT64_C(0xffffffffff) };
+    struct frame *f = heap_alloc_domain(d, 0, HEAP_ANY);
+
+    (void)state;
+    assert_non_null(f);
+    memset(port_frame_va(frame_mfn(f)), 0, PAGE_SIZE);
+    for (unsigned int i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        r.rax = bad[i];
+        assert_int_equal(RUN("\x0f\x22\xd8"), 0);
+        assert_null(v->arch.root_kernel);
+    }
+    r.rax = xen_pfn_to_cr3(frame_mfn(f).n);
+    assert_int_equal(RUN("\x0f\x22\xd8"), 1);
+    assert_ptr_equal(v->arch.root_kernel, f);
+    r.rax = 0;
+    assert_int_equal(RUN("\x0f\x20\xd8"), 1);
+    assert_int_equal(r.rax, xen_pfn_to_cr3(frame_mfn(f).n));
+    r.rax = 0x1000;
+    assert_int_equal(RUN("\x0f\x22\xd8"), 0);
+    assert_ptr_equal(v->arch.root_kernel, f);
+}
+
 static void test_forced_cpuid(void **state)
 {
     (void)state;
@@ -262,8 +396,9 @@ static void test_forced_cpuid(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(test_cr),   T(test_lmsw),    T(test_dr),     T(test_ports),
-        T(test_iopl), T(test_strings), T(test_others), T(test_forced_cpuid),
+        T(test_cr),   T(test_lmsw),      T(test_dr),     T(test_ports),
+        T(test_iopl), T(test_strings),   T(test_others), T(test_xsetbv),
+        T(test_msr),  T(test_user_mode), T(test_cr3),    T(test_forced_cpuid),
     };
 
     kit_start(1);

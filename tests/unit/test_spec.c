@@ -7,6 +7,9 @@
 
 #include <cmocka.h>
 
+#include "arch/host/machine.h"
+#include "domain/domain.h"
+#include "domain/vcpu.h"
 #include "guest/spec.h"
 
 #define IBRS_IBPB (UINT32_C(1) << 26)
@@ -92,9 +95,67 @@ static void test_decide(void **state)
     }
 }
 
+static bool amd_ibpb;
+static unsigned int barriers;
+
+static void hook_cpuid(uint32_t leaf, uint32_t subleaf, struct cpuid_leaf *out)
+{
+    (void)subleaf;
+    if (leaf == 0) {
+        *out = (struct cpuid_leaf){ .a = 1, .b = 0x68747541 };
+    } else if (leaf == UINT32_C(0x80000000)) {
+        out->a = UINT32_C(0x80000008);
+    } else if (leaf == UINT32_C(0x80000008)) {
+        out->b = amd_ibpb ? AMD_IBPB : 0;
+    }
+}
+
+static bool hook_wrmsr(uint32_t msr, uint64_t val)
+{
+    assert_int_equal(msr, 0x49); /* PRED_CMD */
+    assert_int_equal(val, 1);
+    barriers++;
+    return true;
+}
+
+/* The barrier stands between two domains, not between vcpus of one, and not where there is none. */
+static void test_barrier(void **state)
+{
+    static struct domain d[2];
+    struct vcpu v[3] = { { .d = &d[0] }, { .d = &d[0] }, { .d = &d[1] } };
+
+    (void)state;
+    host_hooks = (struct host_hooks){ .cpuid = hook_cpuid, .wrmsr = hook_wrmsr };
+    amd_ibpb = true;
+    spec_init();
+    spec_loaded(&v[0]);
+    assert_int_equal(barriers, 1);
+    spec_loaded(&v[1]);
+    spec_loaded(&v[0]);
+    assert_int_equal(barriers, 1);
+    spec_loaded(&v[2]);
+    assert_int_equal(barriers, 2);
+    spec_loaded(&v[1]);
+    assert_int_equal(barriers, 3);
+    amd_ibpb = false;
+    spec_init();
+    spec_loaded(&v[2]);
+    assert_int_equal(barriers, 3);
+}
+
+static int machine(void **state)
+{
+    struct host_config c = { .frames = 1024, .cpus = 1 };
+
+    (void)state;
+    host_init(&c);
+    return 0;
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_decide) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_decide),
+                                        cmocka_unit_test_setup(test_barrier, machine) };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,6 +10,7 @@
 #include "cpu/msr.h"
 #include "guest/trap.h"
 #include "guest/x86_flags.h"
+#include "port/vcpu.h"
 
 #define HANDLER  UINT64_C(0xffffffff81000100)
 #define USER_RIP UINT64_C(0x400123)
@@ -352,6 +353,142 @@ static void test_iret_bad(void **state)
     assert_true(crashed());
 }
 
+/* With tables for user mode the way back goes there, and to nothing but ring 3. */
+static void test_iret_user(void **state)
+{
+    static struct frame user_root; /* never followed: only that there is one counts */
+    unsigned int loads = host_record.root_loads;
+
+    (void)state;
+    v->arch.root_user = &user_root;
+    iret(0, 0x33, RFLAGS_IF);
+    assert_false(crashed());
+    assert_false(v->arch.kernel_mode);
+    assert_int_equal(host_record.root_loads, loads + 1);
+    assert_int_equal(r.cs, 0x33);
+    assert_int_equal(r.ss & 3, 3);
+    assert_int_equal(r.vector, 0);
+    v->arch.kernel_mode = true;
+    iret(VGCF_in_syscall, 0x33, ~UINT64_C(0));
+    assert_false(v->arch.kernel_mode);
+    assert_int_equal(r.vector, REGS_SYSCALL);
+    assert_false(r.rflags & (RFLAGS_IOPL | RFLAGS_VM)); /* XSA-202 */
+    assert_true(r.rflags & RFLAGS_IF);
+    v->arch.root_user = NULL;
+}
+
+/* An exception from ring 3, as the entry hands it over. */
+static void trap(unsigned int vector, uint32_t error, uint64_t cr2)
+{
+    r.vector = vector;
+    r.error = error;
+    guest_trap(&r, cr2);
+}
+
+static void test_dispatch(void **state)
+{
+    static const uint8_t int80[] = { 0xcd, 0x80 };
+
+    (void)state;
+    for (unsigned int i = 0; i < 256; i++) {
+        handler(i, 0);
+        v->arch.traps[i].eip = HANDLER + i;
+    }
+    from_user();
+    trap(0, 0, 0);
+    assert_int_equal(r.rip, HANDLER);
+    from_user();
+    r.rip = USER_RIP;
+    trap(14, 2, 0x123456);
+    assert_int_equal(r.rip, HANDLER + 14);
+    assert_int_equal(v->info->arch.cr2, 0x123456);
+    assert_int_equal(stack[58], 6); /* the mode is the guest's, not ring 3 of its kernel */
+    /* #NM: the guest's handler finds TS clear. */
+    v->arch.cr0_ts = 8;
+    cpu_set_ts(true);
+    from_user();
+    trap(7, 0, 0);
+    assert_int_equal(r.rip, HANDLER + 7);
+    assert_int_equal(v->arch.cr0_ts, 0);
+    assert_false(host_record.ts);
+    /* #DB: its cause is added up for the guest, and taken from the processor. */
+    cpu_set_dr(6, 0xffff4ff1);
+    from_user();
+    trap(1, 0, 0);
+    assert_int_equal(r.rip, HANDLER + 1);
+    assert_int_equal(v->arch.dr[6] & 0xf, 1);
+    assert_int_equal(v->arch.dr[6] & 0x4000, 0x4000);
+    assert_int_equal(cpu_get_dr(6), DR6_DEFAULT);
+    /* #UD that is no forced CPUID, and one that is. */
+    from_user();
+    r.rip = (uintptr_t) "\x0f\x0b\x90\x90\x90\x90\x90";
+    trap(6, 0, 0);
+    assert_int_equal(r.rip, HANDLER + 6);
+    from_user();
+    r.rip = (uintptr_t) "\x0f\x0bxen\x0f\xa2";
+    r.rax = 0x40000000;
+    uint64_t rip = r.rip;
+    trap(6, 0, 0);
+    assert_int_equal(r.rip, rip + 7);
+    /* INT n: with the level asked for, else #GP with the gate in the error code (XSA-259). */
+    from_user();
+    r.rip = (uintptr_t)int80;
+    trap(13, 0x80 << 3 | 2, 0);
+    assert_int_equal(r.rip, HANDLER + 13);
+    assert_int_equal(stack[58], 0x402);
+    v->arch.traps[0x80].flags = 3;
+    from_user();
+    r.rip = (uintptr_t)int80;
+    trap(13, 0x80 << 3 | 2, 0);
+    assert_int_equal(r.rip, HANDLER + 0x80);
+    assert_int_equal(stack[59], (uintptr_t)int80 + 2);
+    /* #GP of something else keeps its error code. */
+    from_user();
+    r.rip = (uintptr_t) "\x90\x90\x90\x90";
+    trap(13, 0x18, 0);
+    assert_int_equal(r.rip, HANDLER + 13);
+    assert_int_equal(stack[58], 0x18);
+    assert_false(crashed());
+}
+
+/* The end of every hypercall and trap: work, then an NMI, then events, and nothing twice. */
+static void test_return(void **state)
+{
+    (void)state;
+    v->arch.event = (struct x86_callback){ .eip = HANDLER, .mask = true };
+    handler(2, TI_MASK_EVENTS);
+    guest_return(&r);
+    assert_int_equal(r.rip, USER_RIP); /* nothing due */
+    v->info->evtchn_upcall_pending = 1;
+    v->info->evtchn_upcall_mask = 1;
+    guest_return(&r);
+    assert_int_equal(r.rip, USER_RIP);
+    v->info->evtchn_upcall_mask = 0;
+    guest_return(&r);
+    assert_int_equal(r.rip, HANDLER);
+    assert_int_equal(v->info->evtchn_upcall_mask, 1);
+    uint64_t sp = r.rsp;
+    guest_return(&r);
+    assert_int_equal(r.rsp, sp); /* once (XSA-339) */
+    /* NMI: not while one is being handled. */
+    r.rip = USER_RIP;
+    v->arch.traps[2].eip = HANDLER + 2;
+    port_vcpu_nmi(v);
+    guest_return(&r);
+    assert_int_equal(r.rip, HANDLER + 2);
+    assert_true(v->arch.nmi_blocked);
+    sp = r.rsp;
+    port_vcpu_nmi(v);
+    guest_return(&r);
+    assert_int_equal(r.rsp, sp);
+    v->arch.nmi_blocked = false;
+    guest_return(&r);
+    assert_true(r.rsp < sp);
+    assert_false(v->arch.nmi_pending);
+    assert_false(crashed());
+    v->info->evtchn_upcall_pending = 0;
+}
+
 /* User mode's ways in: bounced if registered, else an exception at the instruction. */
 static void test_user_entries(void **state)
 {
@@ -389,11 +526,14 @@ static void test_user_entries(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(test_from_kernel),        T(test_from_user),    T(test_mask_and_error),
-        T(test_vectors_with_error), T(test_flags),        T(test_page_fault),
-        T(test_no_handler),         T(test_bad_stack),    T(test_failsafe),
-        T(test_iret_kernel),        T(test_iret_syscall), T(test_iret_bad),
-        T(test_user_entries),
+        T(test_from_kernel),    T(test_from_user),
+        T(test_mask_and_error), T(test_vectors_with_error),
+        T(test_flags),          T(test_page_fault),
+        T(test_no_handler),     T(test_bad_stack),
+        T(test_failsafe),       T(test_iret_kernel),
+        T(test_iret_syscall),   T(test_iret_bad),
+        T(test_user_entries),   T(test_iret_user),
+        T(test_dispatch),       T(test_return),
     };
 
     kit_start(1);
