@@ -72,6 +72,13 @@ int console_attach(struct cli *c, const char *domain, int escape);
 /* The code of the escape character given by -e ("^X" or "X"); -1 if it is written neither way. */
 int escape_of(const struct parsed *p);
 
+/* cmd_block.c: verbs on devices, the same for every class ("disk", "network", ...) */
+json_t *device_args(const struct parsed *p, const char *class);
+int device_attach(struct cli *c, const struct parsed *p, const char *class);
+int device_detach(struct cli *c, const struct parsed *p, const char *class);
+int device_list(struct cli *c, const struct parsed *p, const char *class, const char *heading,
+                void (*print)(const json_t *device));
+
 /* The verbs, by file. */
 int cmd_create(struct cli *c, const struct parsed *p);
 int cmd_console(struct cli *c, const struct parsed *p);
@@ -87,4 +94,8 @@ int cmd_shutdown(struct cli *c, const struct parsed *p);
 int cmd_reboot(struct cli *c, const struct parsed *p);
 int cmd_domid(struct cli *c, const struct parsed *p);
 int cmd_domname(struct cli *c, const struct parsed *p);
+int cmd_block_attach(struct cli *c, const struct parsed *p);
+int cmd_block_detach(struct cli *c, const struct parsed *p);
+int cmd_block_list(struct cli *c, const struct parsed *p);
+int cmd_block_resize(struct cli *c, const struct parsed *p);
 int cmd_rename(struct cli *c, const struct parsed *p);

@@ -47,6 +47,16 @@ static const struct option_row uptime_options[] = {
     { 0, NULL, false, NULL },
 };
 
+static const struct option_row detach_options[] = {
+    { 'f', "force", false, "without asking the guest, and even if it uses the device" },
+    { 0, NULL, false, NULL },
+};
+
+static const struct option_row device_list_options[] = {
+    { 'l', "long", false, "names and targets instead of numbers" },
+    { 0, NULL, false, NULL },
+};
+
 static const struct verb_row verbs[] = {
     { "create", cmd_create, 0, -1, "FILE [KEY=VALUE...]", "start a guest", create_options },
     { "list", cmd_list, 0, -1, "[DOMAIN...]", "show domains", list_options },
@@ -62,6 +72,14 @@ static const struct verb_row verbs[] = {
     { "domname", cmd_domname, 1, 1, "ID", "print the name of a domain", no_options },
     { "rename", cmd_rename, 2, 2, "DOMAIN NAME", "give a guest another name", no_options },
     { "vcpu-list", cmd_vcpu_list, 0, -1, "[DOMAIN...]", "show virtual CPUs", no_options },
+    { "block-attach", cmd_block_attach, 2, -1, "DOMAIN DISK...", "give a disk to a running guest",
+      no_options },
+    { "block-detach", cmd_block_detach, 2, 2, "DOMAIN VDEV", "take a disk away from a guest",
+      detach_options },
+    { "block-list", cmd_block_list, 1, -1, "DOMAIN...", "show the disks of guests",
+      device_list_options },
+    { "block-resize", cmd_block_resize, 2, 2, "DOMAIN VDEV",
+      "tell a guest that the file of its disk has grown", no_options },
     { "uptime", cmd_uptime, 0, -1, "[DOMAIN...]", "show how long domains run", uptime_options },
 };
 
@@ -73,9 +91,9 @@ static void help(FILE *to)
 
     fputs("usage: joist [--socket PATH] VERB [OPTION...] [WORD...]\n\n", to);
     for (i = 0; i < VERB_COUNT; i++) {
-        fprintf(to, "  %-10s %-22s %s\n", verbs[i].name, verbs[i].words, verbs[i].summary);
+        fprintf(to, "  %-12s %-22s %s\n", verbs[i].name, verbs[i].words, verbs[i].summary);
     }
-    fputs("  help       [VERB]                 show the options of a verb\n\n"
+    fputs("  help         [VERB]                 show the options of a verb\n\n"
           "Every verb knows --help, and --json to print the daemon's answer as it is.\n"
           "Verbs may be shortened as long as they stay unambiguous.\n",
           to);

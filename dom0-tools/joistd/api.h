@@ -72,4 +72,5 @@ const struct verb *verb_find(const char *name);
 /* verbs_dev.c */
 json_t *verb_device_attach(struct call *c);
 json_t *verb_device_detach(struct call *c);
+json_t *verb_device_resize(struct call *c);
 json_t *verb_device_list(struct call *c);

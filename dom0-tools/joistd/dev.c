@@ -24,7 +24,7 @@
 #define LOCK_FILE "/run/joist/devices.lock"
 
 static const struct dev_host *const hosts[DEV_KINDS] = {
-    NULL,
+    [DEV_VBD] = &disk_host,
 };
 
 /* --- the store ------------------------------------------------------------------------------- */
@@ -534,6 +534,16 @@ void dev_remove_all(struct dev_work *w, const struct config *keep)
         }
     }
     remove_parents(w);
+}
+
+int dev_resize(struct dev_work *w, const struct device *dev)
+{
+    const struct dev_host *host = hosts[dev->class->kind];
+
+    if (host->resize == NULL) {
+        return fail_set(w->f, -EOPNOTSUPP, "resize", w->name, "a %s has no size", dev->class->noun);
+    }
+    return host->resize(w, dev);
 }
 
 /* --- lists ----------------------------------------------------------------------------------- */

@@ -207,6 +207,8 @@ struct dev_host {
     void (*unplug)(struct dev_work *w, unsigned int id, const struct dev_paths *at);
     /* Gives back whatever the host still has of the guest, whatever the store says; may be NULL. */
     void (*sweep)(struct dev_work *w);
+    /* Makes the guest see what has grown; may be NULL. */
+    int (*resize)(struct dev_work *w, const struct device *dev);
 };
 
 /* The class of that configuration key, store directory or noun; NULL if there is none. */
@@ -233,6 +235,9 @@ int dev_wait_front(struct dev_work *w, const struct device *dev, unsigned int ti
  * -ETIMEDOUT (says who did not answer; everything stays) unless `force`.
  */
 int dev_remove(struct dev_work *w, const struct dev_class *class, unsigned int id, bool force);
+
+/* Tells the guest a new size; -EOPNOTSUPP for a class without sizes. */
+int dev_resize(struct dev_work *w, const struct device *dev);
 
 /* Takes away all devices that the store knows of the domain but those in `keep` (NULL: none). */
 void dev_remove_all(struct dev_work *w, const struct config *keep);

@@ -11,7 +11,7 @@
 #include "joistd/dev.h"
 
 static const struct dev_class *const classes[DEV_KINDS] = {
-    NULL,
+    [DEV_VBD] = &disk_class,
 };
 
 const struct dev_class *dev_class_at(enum dev_kind kind)

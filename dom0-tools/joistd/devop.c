@@ -16,7 +16,7 @@
 
 #define FRONT_WAIT 5000 /* ms for the guest to connect a new device before that is reported */
 
-enum op_kind { OP_ATTACH, OP_DETACH, OP_TIDY };
+enum op_kind { OP_ATTACH, OP_DETACH, OP_RESIZE, OP_TIDY };
 
 struct dev_op {
     struct dev_op *next;
@@ -96,6 +96,8 @@ static json_t *op_work(void *arg)
         if (rc == 0 && op->class->implies != NULL) {
             rc = dev_remove(&w, op->class->implies, op->dev->id, true);
         }
+    } else if (rc == 0 && op->kind == OP_RESIZE) {
+        rc = dev_resize(&w, op->dev);
     } else if (rc == 0) {
         dev_remove_all(&w, &g->config);
     }
@@ -138,6 +140,7 @@ static void finish(struct dev_op *op, const struct fail *why, json_t *result)
 static void op_done(struct job *j, json_t *report)
 {
     struct dev_op *op = (struct dev_op *)((char *)j - offsetof(struct dev_op, job));
+    static const char *const verbs[] = { "attached", "detached", "resized" };
     json_t *error = json_object_get(report, "error");
     struct guest *g = op->g;
     struct fail f = { 0 };
@@ -163,7 +166,9 @@ static void op_done(struct job *j, json_t *report)
     if (op->kind == OP_DETACH) {
         dev_forget(&g->config, op->dev);
     }
-    save(g, op->class);
+    if (op->kind != OP_RESIZE) {
+        save(g, op->class);
+    }
     result = json_pack("{s:s, s:i, s:s, s:i}", "name", g->config.name, "domid", g->domid, "class",
                        op->class->noun, "id", (int)op->dev->id);
     if (op->kind == OP_ATTACH) {
@@ -176,8 +181,7 @@ static void op_done(struct job *j, json_t *report)
                                                op->class->noun, op->dev->id, FRONT_WAIT / 1000));
         }
     }
-    log_info("%s: %s %u %s", g->config.name, op->class->noun, op->dev->id,
-             op->kind == OP_ATTACH ? "attached" : "detached");
+    log_info("%s: %s %u %s", g->config.name, op->class->noun, op->dev->id, verbs[op->kind]);
     finish(op, NULL, result);
 }
 
@@ -258,6 +262,16 @@ static int begin_detach(struct dev_op *op, struct fail *f)
     return 0;
 }
 
+static int begin_resize(struct dev_op *op, struct fail *f)
+{
+    op->dev = dev_by_name(&op->g->config, op->class, op->text, f);
+    if (op->dev == NULL) {
+        return f->code;
+    }
+    op->dev->refs++;
+    return 0;
+}
+
 static void start_next(struct guest *g)
 {
     struct dev_op *op = g->ops;
@@ -271,6 +285,8 @@ static void start_next(struct guest *g)
         rc = begin_attach(op, &f);
     } else if (op->kind == OP_DETACH) {
         rc = begin_detach(op, &f);
+    } else if (op->kind == OP_RESIZE) {
+        rc = begin_resize(op, &f);
     }
     if (rc == 0) {
         rc = job_start(&op->job, g->d->loop, op_work, op, op_done);
@@ -328,6 +344,14 @@ struct dev_op *guest_detach(struct guest *g, const struct dev_class *class, cons
 
     op->text = xstrdup(text);
     op->is_forced = force;
+    return op;
+}
+
+struct dev_op *guest_resize(struct guest *g, const struct dev_class *class, const char *text)
+{
+    struct dev_op *op = op_new(g, OP_RESIZE, class);
+
+    op->text = xstrdup(text);
     return op;
 }
 

@@ -120,6 +120,7 @@ struct dev_op *guest_attach(struct guest *g, const struct dev_class *class, cons
                             const char *cwd);
 struct dev_op *guest_detach(struct guest *g, const struct dev_class *class, const char *text,
                             bool force);
+struct dev_op *guest_resize(struct guest *g, const struct dev_class *class, const char *text);
 /* Removes the devices that the store has and the configuration has not. */
 void guest_tidy_devices(struct guest *g);
 /* Kills the running change and forgets the others; who waits is told. */

@@ -529,6 +529,7 @@ static const struct verb verbs[] = {
     { "version", verb_version, "", NEEDS_NOTHING },
     { "device-attach", verb_device_attach, "domain class entry cwd", NEEDS_GUEST },
     { "device-detach", verb_device_detach, "domain class device force", NEEDS_GUEST },
+    { "device-resize", verb_device_resize, "domain class device", NEEDS_GUEST },
     { "device-list", verb_device_list, "domains class", NEEDS_LIST },
 };
 

@@ -64,6 +64,15 @@ json_t *verb_device_detach(struct call *c)
     return g != NULL ? api_wait_device(c, guest_detach(g, class, device, force)) : NULL;
 }
 
+json_t *verb_device_resize(struct call *c)
+{
+    const struct dev_class *class = need_class(c);
+    const char *device = class != NULL ? need_text(c, "device") : NULL;
+    struct guest *g = device != NULL ? need_running(c) : NULL;
+
+    return g != NULL ? api_wait_device(c, guest_resize(g, class, device)) : NULL;
+}
+
 static json_t *devices_of(struct call *c, const struct dev_class *class, const struct target *t)
 {
     if (t->info == NULL) {

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+/* Block devices made from files: loop devices, and nbd devices served by qemu-nbd. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "common/fail.h"
+
+#define NBD_DIR "/run/joist/nbd" /* one empty file per export, made before the export */
+
+/* Runs a program and waits; its standard error comes back as one text.  The exit status, or a
+   negative errno. */
+int run_program(const char *const argv[], char *said, size_t size);
+
+/* --- loop devices ---------------------------------------------------------------------------- */
+
+/*
+ * Binds a free loop device to the open file and marks it with the tag.  The device's path goes to
+ * `node`, its number to *dev.  -ENODEV (no loop driver), -EBUSY (none free), or the driver's errno.
+ */
+int loop_attach(int fd, bool is_readonly, const char *tag, char *node, size_t size, dev_t *dev);
+
+/* Lets go of all loop devices whose tag is `tag`, or begins with it if it ends in ':'.  A device
+   that is still open ends when its last user closes it. */
+void loop_detach(const char *tag);
+
+/* The loop device bound to that file other than by a guest of ours; false if there is none. */
+struct loop_use {
+    char name[16];
+    bool is_readonly;
+    char tag[64]; /* who bound it: one of ours if it begins with "joist:" */
+};
+
+bool loop_find(dev_t dev, ino_t ino, bool writers_only, struct loop_use *use);
+
+/* Makes the device as large as its file is now. */
+int loop_resize(const char *tag);
+
+/* --- exports by qemu-nbd --------------------------------------------------------------------- */
+
+struct nbd_export {
+    const char *path;
+    const char *format;
+    bool is_readonly;
+    bool discard;
+    const char *tag;
+};
+
+/* Serves a disk image as a free nbd device; the failure names the image or the program. */
+int nbd_attach(const struct nbd_export *e, char *node, size_t size, dev_t *dev, struct fail *f);
+
+/* Ends the exports with that tag (or whose tag begins with it, if it ends in ':'); waits until the
+   image is closed. */
+void nbd_detach(const char *tag);

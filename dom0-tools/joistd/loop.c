@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Loop devices.  A device that we bind carries a tag in its name field (which the driver only keeps
+ * for its user), so that the devices of a guest are found again whatever happened to the daemon.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/loop.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <dirent.h>
+#include <unistd.h>
+
+#include "joistd/blkdev.h"
+
+#define TRIES 32 /* others may take the free device that was offered to us */
+
+int run_program(const char *const argv[], char *said, size_t size)
+{
+    size_t used = 0;
+    int ends[2];
+    int status;
+    ssize_t n;
+    pid_t pid;
+
+    said[0] = '\0';
+    if (pipe2(ends, O_CLOEXEC) != 0) {
+        return -errno;
+    }
+    pid = fork();
+    if (pid == 0) {
+        int null = open("/dev/null", O_RDWR);
+
+        sigset_t none;
+
+        sigemptyset(&none);
+        sigprocmask(SIG_SETMASK, &none, NULL); /* the daemon takes its signals otherwise */
+        setsid();
+        dup2(null, 0);
+        dup2(null, 1);
+        dup2(ends[1], 2);
+        execvp(argv[0], (char *const *)argv);
+        _exit(127);
+    }
+    close(ends[1]);
+    while (pid > 0 && used + 1 < size &&
+           ((n = read(ends[0], said + used, size - used - 1)) > 0 || (n < 0 && errno == EINTR))) {
+        used += n > 0 ? (size_t)n : 0;
+        said[used] = '\0';
+    }
+    close(ends[0]);
+    if (pid < 0 || waitpid(pid, &status, 0) != pid) {
+        return -errno;
+    }
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -EINTR;
+}
+
+static int open_control(void)
+{
+    static const char *const load[] = { "modprobe", "-q", "loop", NULL };
+    char said[64];
+    int fd = open("/dev/loop-control", O_RDWR | O_CLOEXEC);
+
+    if (fd < 0) {
+        run_program(load, said, sizeof(said));
+        fd = open("/dev/loop-control", O_RDWR | O_CLOEXEC);
+    }
+    return fd >= 0 ? fd : -ENODEV;
+}
+
+/* The node of a device that was made this moment may take a while to appear. */
+static int open_loop(int number, int flags, char *node, size_t size)
+{
+    int fd = -1;
+    int i;
+
+    snprintf(node, size, "/dev/loop%d", number);
+    for (i = 0; i < 100; i++) {
+        fd = open(node, flags | O_CLOEXEC);
+        if (fd >= 0 || errno != ENOENT) {
+            break;
+        }
+        poll(NULL, 0, 10);
+    }
+    return fd >= 0 ? fd : -errno;
+}
+
+int loop_attach(int fd, bool is_readonly, const char *tag, char *node, size_t size, dev_t *dev)
+{
+    struct loop_config config = { .fd = (uint32_t)fd };
+    struct stat st;
+    int control = open_control();
+    int rc = control < 0 ? control : -EBUSY;
+    int loop;
+    int i;
+
+    config.info.lo_flags = (is_readonly ? LO_FLAGS_READ_ONLY : 0) | LO_FLAGS_DIRECT_IO;
+    snprintf((char *)config.info.lo_file_name, LO_NAME_SIZE, "%s", tag);
+    for (i = 0; i < TRIES && rc == -EBUSY; i++) {
+        int number = ioctl(control, LOOP_CTL_GET_FREE);
+
+        if (number < 0) {
+            rc = -errno;
+            break;
+        }
+        loop = open_loop(number, is_readonly ? O_RDONLY : O_RDWR, node, size);
+        if (loop < 0) {
+            rc = loop;
+            break;
+        }
+        rc = ioctl(loop, LOOP_CONFIGURE, &config) == 0 ? 0 : -errno;
+        if (rc == 0 && fstat(loop, &st) != 0) {
+            rc = -errno;
+        }
+        close(loop);
+    }
+    if (control >= 0) {
+        close(control);
+    }
+    if (rc == 0) {
+        *dev = st.st_rdev;
+    }
+    return rc;
+}
+
+static bool tag_fits(const char *tag, const char *wanted)
+{
+    size_t n = strlen(wanted);
+
+    return n > 0 && wanted[n - 1] == ':' ? strncmp(tag, wanted, n) == 0 : strcmp(tag, wanted) == 0;
+}
+
+/* Calls act() for each bound loop device until it returns true. */
+static bool each_loop(bool (*act)(int fd, const char *name, const struct loop_info64 *info,
+                                  void *arg),
+                      void *arg)
+{
+    struct loop_info64 info;
+    struct dirent *e;
+    char path[300];
+    bool is_done = false;
+    DIR *dir = opendir("/sys/block");
+    int fd;
+
+    while (!is_done && dir != NULL && (e = readdir(dir)) != NULL) {
+        snprintf(path, sizeof(path), "/sys/block/%s/loop", e->d_name);
+        if (strncmp(e->d_name, "loop", 4) != 0 || access(path, F_OK) != 0) {
+            continue;
+        }
+        snprintf(path, sizeof(path), "/dev/%s", e->d_name);
+        fd = open(path, O_RDONLY | O_CLOEXEC);
+        if (fd < 0) {
+            continue;
+        }
+        memset(&info, 0, sizeof(info));
+        if (ioctl(fd, LOOP_GET_STATUS64, &info) == 0) {
+            info.lo_file_name[LO_NAME_SIZE - 1] = '\0';
+            is_done = act(fd, e->d_name, &info, arg);
+        }
+        close(fd);
+    }
+    if (dir != NULL) {
+        closedir(dir);
+    }
+    return is_done;
+}
+
+static bool detach_one(int fd, const char *name, const struct loop_info64 *info, void *arg)
+{
+    (void)name;
+    if (tag_fits((const char *)info->lo_file_name, arg)) {
+        ioctl(fd, LOOP_CLR_FD);
+    }
+    return false;
+}
+
+void loop_detach(const char *tag)
+{
+    each_loop(detach_one, (void *)tag);
+}
+
+struct search {
+    dev_t dev;
+    ino_t ino;
+    bool writers_only;
+    struct loop_use *use;
+};
+
+static bool is_same_file(int fd, const char *name, const struct loop_info64 *info, void *arg)
+{
+    const struct search *s = arg;
+    bool is_readonly = (info->lo_flags & LO_FLAGS_READ_ONLY) != 0;
+
+    (void)fd;
+    if (info->lo_device != s->dev || info->lo_inode != s->ino || (s->writers_only && is_readonly)) {
+        return false;
+    }
+    snprintf(s->use->name, sizeof(s->use->name), "%.15s", name);
+    snprintf(s->use->tag, sizeof(s->use->tag), "%s", (const char *)info->lo_file_name);
+    s->use->is_readonly = is_readonly;
+    return true;
+}
+
+bool loop_find(dev_t dev, ino_t ino, bool writers_only, struct loop_use *use)
+{
+    struct search s = { dev, ino, writers_only, use };
+
+    return each_loop(is_same_file, &s);
+}
+
+static bool resize_one(int fd, const char *name, const struct loop_info64 *info, void *arg)
+{
+    const char **tag = arg;
+
+    (void)name;
+    if (!tag_fits((const char *)info->lo_file_name, *tag)) {
+        return false;
+    }
+    *tag = ioctl(fd, LOOP_SET_CAPACITY, 0) == 0 ? NULL : "";
+    return true;
+}
+
+int loop_resize(const char *tag)
+{
+    const char *state = tag;
+
+    if (!each_loop(resize_one, &state)) {
+        return -ENODEV;
+    }
+    return state == NULL ? 0 : -EIO;
+}
