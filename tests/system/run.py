@@ -20,6 +20,7 @@ import daemons  # noqa: E402
 import devices  # noqa: E402
 import dropin  # noqa: E402
 import guests  # noqa: E402
+import wrappings  # noqa: E402
 
 # Groups of the long form only: `commands` walks the whole command table of tests/cli on a real control domain.
 LONG_ONLY = ("commands",)
@@ -32,6 +33,7 @@ GROUPS = [
     ("devices", {"extra": system.device_args, "vga": True},
      [devices.disks, devices.network, devices.efi_variables, devices.clock, devices.screen, devices.reboot]),
     ("dropin", {"tools": "stock"}, [dropin.boot, dropin.domu_create, dropin.lifecycle]),
+    ("wrappings", {"share": wrappings.SHARE, "cmdline": "joist.share"}, [wrappings.whole, wrappings.damaged]),
     ("boots", None, [boots.one_cpu, boots.four_cpus_6g, boots.eight_cpus, boots.sixteen_gb, boots.dom0_kernels,
                      boots.damaged_kernels, boots.cloud_kernel]),
 ]
