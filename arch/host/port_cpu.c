@@ -132,6 +132,11 @@ _Noreturn void port_reboot(void)
     end(host_record.power == 'p' ? 'p' : 'r');
 }
 
+_Noreturn void port_double_fault(void)
+{
+    end('p');
+}
+
 _Noreturn void port_halt(void)
 {
     end('p');

@@ -33,6 +33,17 @@ GUESTS = {
     "stress": {"smp": 4},
     "control": {"smp": 2, "vcpus": 1},
 }
+# Ends of the hypervisor itself, provoked by a key of its console: the key, and what the report must show in this order.
+ENDS = {
+    "panic": ("C", [r"\*\*\* Panic on cpu \d: asked for by key", r"cpu \d, cr0 [0-9a-f]+ cr2 [0-9a-f]+ cr3 [0-9a-f]+ cr4",
+                    r"from 0xffff87ff8\w+ panic\+0x", r"from 0xffff87ff8\w+ key_panic\+0x",
+                    r"from 0xffff87ff8\w+ irq_handle\+0x", r"from 0xffff87ff8\w+ irq_common\+0x",
+                    r"stopped \('noreboot'\)"]),
+    "double-fault": ("D", [r"\*\*\* Panic on cpu \d: double fault \(vector 8, error 0\) in the hypervisor at 0xffff87ff8",
+                           r"rip \w{4}:ffff87ff8\w+ +rflags \w+ +rsp \w{4}:000080000000[01]000",
+                           r"rax \w{16} rbx \w{16} rcx \w{16} rdx \w{16}", r"r13 \w{16} r14 \w{16} r15 \w{16}",
+                           r"at   0xffff87ff8\w+ port_double_fault\+0x", r"stopped \('noreboot'\)"]),
+}
 LIMIT = 120
 VERDICT = r"TEST (\S+) (PASS|FAIL|SKIP)\b[^\n]*\n"
 DEAD = r"Panic on CPU[^\n]*|\(JOIST\)[^\n]*[Pp]anic[^\n]*|Hardware Dom0[^\n]*crashed[^\n]*|Domain 0 crashed[^\n]*"
@@ -67,6 +78,28 @@ def run(name, efi, verbose=False):
     return "\n".join(failed + [line]), time.monotonic() - t
 
 
+def provoke(name, efi, verbose=False):
+    """Ends the hypervisor by a key while a guest runs; returns (verdict line, seconds)."""
+    key, want = ENDS[name]
+    t = time.monotonic()
+    echo = (lambda s: print(s, end="", flush=True)) if verbose else None
+    with harness.Machine("guest-" + name, efi=efi, kernel=os.path.join(harness.BUILD, "guests", "sched.elf"), mem=512,
+                         smp=2, dom0_mem=128, options="conswitch=ax noreboot", echo=echo) as m:
+        try:
+            m.expect("test guest sched on", LIMIT)
+            m.send(key)
+            for regex in want:
+                m.expect(regex, 20)
+            line = "TEST %s PASS %d parts of the report" % (name, len(want))
+        except (harness.Timeout, harness.Ended) as e:
+            line = "TEST %s FAIL %s" % (name, str(e).splitlines()[0])
+    return line, time.monotonic() - t
+
+
+def one(name, args):
+    return (provoke if name in ENDS else run)(name, args.efi, args.verbose)
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__)
     p.add_argument("--efi", default=harness.default_efi())
@@ -74,11 +107,11 @@ def main():
     p.add_argument("-v", "--verbose", action="store_true", help="show the console")
     p.add_argument("names", nargs="*", metavar="NAME")
     args = p.parse_args()
-    names = args.names or list(GUESTS)
+    names = args.names or [*GUESTS, *ENDS]
     bad = 0
     jobs = 1 if args.verbose else args.jobs
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
-        for line, secs in pool.map(lambda n: run(n, args.efi, args.verbose), names):
+        for line, secs in pool.map(lambda n: one(n, args), names):
             print(line, "(%.1f s)" % secs, flush=True)
             bad += " FAIL" in line
     sys.exit(1 if bad else 0)

@@ -5,6 +5,7 @@
 #include <stddef.h>
 
 #include "base/log.h"
+#include "base/panic.h"
 #include "base/timer.h"
 #include "domain/domain.h"
 #include "domain/vcpu.h"
@@ -99,11 +100,23 @@ static void key_reboot(void)
     port_reboot();
 }
 
+static void key_panic(void)
+{
+    panic("asked for by key");
+}
+
+static void key_double_fault(void)
+{
+    port_double_fault();
+}
+
 static const struct {
     char key;
     void (*fn)(void);
     const char *help;
 } keys[] = {
+    { 'C', key_panic, "stop with a panic report" },
+    { 'D', key_double_fault, "stop with a double fault" },
     { 'e', key_events, "vcpus, their timers, and pending events" },
     { 'h', key_help, "this list" },
     { 'm', key_memory, "memory of the heap" },

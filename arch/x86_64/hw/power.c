@@ -90,6 +90,13 @@ void port_reboot(void)
     port_halt();
 }
 
+/* A push at an address that is not canonical is a stack fault; delivering that, another. */
+void port_double_fault(void)
+{
+    __asm__ volatile("mov %0, %%rsp; push %%rax" ::"r"((UINT64_C(1) << 47) + PAGE_SIZE) : "memory");
+    __builtin_unreachable();
+}
+
 void port_halt(void)
 {
     for (;;) {
