@@ -43,6 +43,23 @@ int joist_open_devices(struct joist *h)
     return rc < 0 ? rc : joist_need_foreign(h);
 }
 
+int joist_restrict(struct joist *h, uint16_t domid)
+{
+    int rc = joist_need_evtchn(h);
+
+    rc = rc < 0 ? rc : joist_need_foreign(h);
+    if (h->call) {
+        port_call_close(h->call);
+        h->call = NULL;
+    }
+    if (h->gnttab) {
+        port_gnttab_close(h->gnttab);
+        h->gnttab = NULL;
+    }
+    rc = rc < 0 ? rc : port_evtchn_restrict(h->evtchn, domid);
+    return rc < 0 ? rc : port_foreign_restrict(h->foreign, domid);
+}
+
 bool joist_has_hypervisor(void)
 {
     return port_has_hypervisor();

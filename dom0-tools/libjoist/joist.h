@@ -25,6 +25,9 @@ int joist_open(struct joist **out);
 void joist_close(struct joist *h);
 /* Opens every device now, so that none is missing later and descriptors do not grow with use. */
 int joist_open_devices(struct joist *h);
+/* Opens event channels and foreign mapping, both for one domain only, for good: what else this
+   handle could do is closed. Negative errno of the kernel. */
+int joist_restrict(struct joist *h, uint16_t domid);
 /* False on a machine without a hypervisor (no /proc/xen/privcmd and no /dev/xen/privcmd). */
 bool joist_has_hypervisor(void);
 

@@ -22,6 +22,8 @@ void port_call_buf_free(struct port_call *p, void *buf);
 
 int port_evtchn_open(struct port_evtchn **out);
 void port_evtchn_close(struct port_evtchn *p);
+/* From now on only channels to that domain, and frames of it. */
+int port_evtchn_restrict(struct port_evtchn *p, uint16_t domid);
 int port_evtchn_fd(struct port_evtchn *p);
 int port_evtchn_bind_virq(struct port_evtchn *p, unsigned int virq);
 int port_evtchn_bind_interdomain(struct port_evtchn *p, uint16_t domid, uint32_t remote_port);
@@ -38,6 +40,7 @@ int port_gnttab_unmap(struct port_gnttab *p, void *page);
 
 int port_foreign_open(struct port_foreign **out);
 void port_foreign_close(struct port_foreign *p);
+int port_foreign_restrict(struct port_foreign *p, uint16_t domid);
 void *port_foreign_map(struct port_foreign *p, const struct joist_foreign *req, int *rc);
 int port_foreign_unmap(struct port_foreign *p, void *addr, size_t pfn_count);
 int port_resource_map(struct port_foreign *p, struct joist_resource *res);

@@ -109,6 +109,12 @@ void port_evtchn_close(struct port_evtchn *p)
     xenevtchn_close(evtchn_of(p));
 }
 
+int port_evtchn_restrict(struct port_evtchn *p, uint16_t domid)
+{
+    errno = 0;
+    return result(xenevtchn_restrict(evtchn_of(p), domid));
+}
+
 int port_evtchn_fd(struct port_evtchn *p)
 {
     return xenevtchn_fd(evtchn_of(p));
@@ -192,6 +198,12 @@ int port_foreign_open(struct port_foreign **out)
 void port_foreign_close(struct port_foreign *p)
 {
     xenforeignmemory_close(foreign_of(p));
+}
+
+int port_foreign_restrict(struct port_foreign *p, uint16_t domid)
+{
+    errno = 0;
+    return result(xenforeignmemory_restrict(foreign_of(p), domid));
 }
 
 void *port_foreign_map(struct port_foreign *p, const struct joist_foreign *req, int *rc)

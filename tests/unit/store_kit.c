@@ -201,6 +201,20 @@ void port_foreign_close(struct port_foreign *p)
     (void)p;
 }
 
+int port_evtchn_restrict(struct port_evtchn *p, uint16_t domid)
+{
+    (void)p;
+    (void)domid;
+    return 0;
+}
+
+int port_foreign_restrict(struct port_foreign *p, uint16_t domid)
+{
+    (void)p;
+    (void)domid;
+    return 0;
+}
+
 void *port_foreign_map(struct port_foreign *p, const struct joist_foreign *req, int *rc)
 {
     (void)p;

@@ -1,0 +1,423 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The whole of joist-fbd but main() on a pretended guest: requests on its control socket, a viewer
+ * that speaks RFB through a socket pair, pictures, keys, stillness.
+ */
+
+#include "tests/unit/fbd_kit.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/input-event-codes.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "fbd/control.h"
+#include "fbd/listen.h"
+
+#define TURN_MS 5
+
+struct world {
+    struct control c;
+    char dir[32];
+    char path[64];    /* control socket */
+    char viewers[64]; /* of VNC */
+};
+
+static void begin(struct world *w, const char *password)
+{
+    struct fail f = { 0 };
+
+    memset(w, 0, sizeof(*w));
+    fbd_guest_begin();
+    (void)snprintf(w->dir, sizeof(w->dir), "/tmp/fbd-test-XXXXXX");
+    assert_non_null(mkdtemp(w->dir));
+    (void)snprintf(w->path, sizeof(w->path), "%s/control", w->dir);
+    (void)snprintf(w->viewers, sizeof(w->viewers), "%s/vnc", w->dir);
+    w->c.loop = evloop_new();
+    w->c.length_max = 4u << 20;
+    assert_int_equal(joist_open(&w->c.xen), 0);
+    assert_int_equal(joist_restrict(w->c.xen, 1), 0);
+    w->c.fb = (struct guestfb){ .xen = w->c.xen, .domid = 1, .port = -1 };
+    w->c.kbd = (struct guestkbd){ .xen = w->c.xen, .domid = 1, .port = -1 };
+    assert_int_equal(vnc_open(&w->c.vnc, w->c.loop, &w->c.kbd, "guest", password), 0);
+    int fd = listen_unix(w->path, &f);
+    assert_true(fd >= 0);
+    control_begin(&w->c, fd);
+    fd = listen_unix(w->viewers, &f);
+    assert_true(fd >= 0);
+    vnc_listen(&w->c.vnc, fd);
+}
+
+static void end(struct world *w)
+{
+    control_end(&w->c);
+    vnc_close(&w->c.vnc);
+    evloop_free(w->c.loop);
+    joist_close(w->c.xen);
+    fbd_guest_end();
+    (void)unlink(w->path);
+    (void)unlink(w->viewers);
+    assert_int_equal(rmdir(w->dir), 0);
+}
+
+static void turns(struct world *w, int n)
+{
+    for (int i = 0; i < n; i++) {
+        assert_int_equal(evloop_turn(w->c.loop, TURN_MS), 0);
+    }
+}
+
+static int connect_to(const char *path)
+{
+    struct sockaddr_un addr = { .sun_family = AF_UNIX };
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    (void)snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", path);
+    assert_int_equal(connect(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+    return fd;
+}
+
+/* Reads exactly size bytes while the daemon runs. */
+static void get(struct world *w, int fd, void *data, size_t size)
+{
+    uint8_t *at = data;
+
+    for (int i = 0; size > 0; i++) {
+        ssize_t n = read(fd, at, size);
+
+        if (n > 0) {
+            at += n;
+            size -= (size_t)n;
+            continue;
+        }
+        assert_true(n < 0 && errno == EAGAIN && i < 400);
+        turns(w, 1);
+    }
+}
+
+static void put(struct world *w, int fd, const void *data, size_t size)
+{
+    assert_int_equal(write(fd, data, size), (ssize_t)size);
+    turns(w, 2);
+}
+
+/* One request, one line of answer. */
+static const char *ask(struct world *w, int fd, const char *text)
+{
+    static char line[800];
+    size_t n = 0;
+
+    put(w, fd, text, strlen(text));
+    do {
+        get(w, fd, line + n, 1);
+    } while (line[n++] != '\n' && n < sizeof(line) - 1);
+    line[n - 1] = '\0';
+    return line;
+}
+
+static uint32_t be32(const uint8_t *p)
+{
+    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
+
+static unsigned int be16(const uint8_t *p)
+{
+    return (unsigned int)p[0] << 8 | p[1];
+}
+
+/* The handshake of RFB 3.8 without a password. */
+static int view(struct world *w, unsigned int *width, unsigned int *height)
+{
+    uint8_t data[64];
+    int fd = connect_to(w->viewers);
+
+    get(w, fd, data, 12);
+    assert_memory_equal(data, "RFB 003.00", 10);
+    put(w, fd, "RFB 003.008\n", 12);
+    get(w, fd, data, 2);
+    assert_int_equal(data[0], 1);
+    assert_int_equal(data[1], 1); /* none */
+    put(w, fd, "\1", 1);
+    get(w, fd, data, 4);
+    assert_int_equal(be32(data), 0);
+    put(w, fd, "\1", 1);
+    get(w, fd, data, 24);
+    *width = be16(data);
+    *height = be16(data + 2);
+    assert_int_equal(data[4], 32);
+    assert_int_equal(be32(data + 20), 5);
+    get(w, fd, data, 5);
+    assert_memory_equal(data, "guest", 5);
+    put(w, fd, "\2\0\0\2\0\0\0\0\xff\xff\xff\x21", 12); /* raw; new sizes */
+    return fd;
+}
+
+static void want_update(struct world *w, int fd, bool is_all, unsigned int width,
+                        unsigned int height)
+{
+    const uint8_t m[10] = { 3,
+                            !is_all,
+                            0,
+                            0,
+                            0,
+                            0,
+                            (uint8_t)(width >> 8),
+                            (uint8_t)width,
+                            (uint8_t)(height >> 8),
+                            (uint8_t)height };
+
+    put(w, fd, m, sizeof(m));
+}
+
+/* One update message into a picture; returns the bytes of pixels. */
+static size_t get_update(struct world *w, int fd, uint32_t *picture, unsigned int width)
+{
+    uint8_t head[12];
+    size_t total = 0;
+
+    get(w, fd, head, 4);
+    assert_int_equal(head[0], 0);
+    for (unsigned int n = be16(head + 2); n > 0; n--) {
+        get(w, fd, head, 12);
+        assert_int_equal(be32(head + 8), 0);
+        for (unsigned int y = 0; y < be16(head + 6); y++) {
+            get(w, fd, picture + (be16(head + 2) + y) * width + be16(head), be16(head + 4) * 4u);
+        }
+        total += be16(head + 6) * be16(head + 4) * 4u;
+    }
+    return total;
+}
+
+static bool is_quiet(int fd)
+{
+    struct pollfd p = { .fd = fd, .events = POLLIN };
+
+    return poll(&p, 1, 0) == 0;
+}
+
+static void draw(struct fb_page *page, uint32_t x, uint32_t y, uint32_t colour)
+{
+    union fb_event e = { .bytes = { 0 } };
+
+    *fbd_pixel(page, x, y) = colour;
+    e.update = (struct fb_update){ FB_EVENT_UPDATE, (int32_t)x, (int32_t)y, 1, 1 };
+    fbd_put(page, &e);
+}
+
+static void test_viewer(void **state)
+{
+    static uint32_t picture[160 * 120];
+    struct world w;
+    unsigned int width;
+    unsigned int height;
+
+    (void)state;
+    begin(&w, "");
+    struct fb_page *page = fbd_make_screen(160, 120, 32);
+    *fbd_pixel(page, 5, 6) = 0x123456;
+    int joistd = connect_to(w.path);
+    assert_string_equal(ask(&w, joistd, "vfb 16384 0 1\n"), "ok vfb 160 120");
+    int fd = view(&w, &width, &height);
+    assert_int_equal(width, 160);
+    assert_int_equal(height, 120);
+    want_update(&w, fd, true, 160, 120);
+    assert_int_equal(get_update(&w, fd, picture, 160), 160 * 120 * 4);
+    assert_int_equal(picture[6 * 160 + 5] & 0xffffff, 0x123456);
+    want_update(&w, fd, false, 160, 120);
+    turns(&w, 20);
+    assert_true(is_quiet(fd)); /* nothing has changed */
+    draw(page, 159, 119, 0xabcdef);
+    assert_int_equal(get_update(&w, fd, picture, 160), 32 * 8 * 4); /* one tile */
+    assert_int_equal(picture[119 * 160 + 159] & 0xffffff, 0xabcdef);
+    want_update(&w, fd, false, 160, 120);
+    draw(page, 159, 119, 0xabcdef); /* drawn again, as it was */
+    turns(&w, 20);
+    assert_true(is_quiet(fd));
+    assert_string_equal(ask(&w, joistd, "info\n"), "info port=0 clients=1 width=160 height=120");
+    close(fd);
+    turns(&w, 5);
+    assert_string_equal(ask(&w, joistd, "info\n"), "info port=0 clients=0 width=160 height=120");
+    close(joistd);
+    end(&w);
+}
+
+static void test_sizes(void **state)
+{
+    static uint32_t picture[800 * 600];
+    uint8_t head[16];
+    struct world w;
+    unsigned int width;
+    unsigned int height;
+    union fb_event e = { .bytes = { 0 } };
+
+    (void)state;
+    begin(&w, "");
+    int fd = view(&w, &width, &height);
+    assert_int_equal(width, 800);      /* black until the guest shows something */
+    want_update(&w, fd, true, 10, 20); /* what fits into the socket: nobody else reads it */
+    assert_int_equal(get_update(&w, fd, picture, 800), 10 * 20 * 4);
+    want_update(&w, fd, false, 800, 600);
+    struct fb_page *page = fbd_make_screen(160, 120, 32);
+    int joistd = connect_to(w.path);
+    assert_string_equal(ask(&w, joistd, "vfb 16384 0 1\n"), "ok vfb 160 120");
+    get(&w, fd, head, 16); /* one rectangle: the new size */
+    assert_int_equal(be32(head + 12), 0xffffff21);
+    assert_int_equal(be16(head + 8), 160);
+    want_update(&w, fd, true, 160, 120);
+    assert_int_equal(get_update(&w, fd, picture, 160), 160 * 120 * 4);
+    want_update(&w, fd, false, 160, 120);
+    e.resize = (struct fb_resize){ FB_EVENT_RESIZE, 32, 20, 640, 32, 0 };
+    fbd_put(page, &e);
+    get(&w, fd, head, 16);
+    assert_int_equal(be16(head + 8), 32);
+    assert_int_equal(be16(head + 10), 20);
+    e.resize.width = 100000; /* nonsense: the screen is let go, the viewer stays */
+    fbd_put(page, &e);
+    assert_non_null(strstr(ask(&w, joistd, "info\n"), "broken vfb"));
+    turns(&w, 5);
+    assert_int_equal(fbd_guest.mapped, 0);
+    assert_string_equal(ask(&w, joistd, "vfb 16385 0 1\n"),
+                        "error vfb screen: frame buffer: 0 bytes; at most 4194304");
+    close(fd);
+    close(joistd);
+    end(&w);
+}
+
+static void test_keys(void **state)
+{
+    struct world w;
+    unsigned int width;
+    unsigned int height;
+
+    (void)state;
+    begin(&w, "");
+    struct kbd_page *page = fbd_page(KIT_FIRST + 1);
+    const uint8_t *ring = (const uint8_t *)page + KBD_IN_OFFSET;
+    int joistd = connect_to(w.path);
+    assert_string_equal(ask(&w, joistd, "vkb 16385 1 1\n"), "ok vkb");
+    int fd = view(&w, &width, &height);
+    put(&w, fd, "\4\1\0\0\0\0\0x", 8);
+    const struct kbd_key *key = (const void *)ring;
+    assert_int_equal(page->in_prod, 1);
+    assert_int_equal(key->keycode, KEY_X);
+    put(&w, fd, "\5\0\1\x2c\0\xc8", 6);
+    const struct kbd_pos *pos = (const void *)(ring + WIRE_EVENT_SIZE);
+    assert_int_equal(pos->type, KBD_EVENT_POS);
+    assert_int_equal(pos->abs_x, 300);
+    assert_int_equal(pos->abs_y, 200);
+    close(fd); /* with the key held */
+    turns(&w, 5);
+    assert_int_equal(page->in_prod, 3);
+    assert_int_equal(((const struct kbd_key *)(const void *)(ring + 80))->pressed, 0);
+    close(joistd);
+    end(&w);
+}
+
+static void test_shot(void **state)
+{
+    static uint8_t rgb[320 * 200 * 3];
+    struct world w;
+
+    (void)state;
+    begin(&w, "");
+    int fd = connect_to(w.path);
+    assert_string_equal(ask(&w, fd, "shot\n"), "error shot the guest shows no screen");
+    struct fb_page *page = fbd_make_screen(320, 200, 32);
+    *fbd_pixel(page, 319, 199) = 0x010203;
+    *fbd_pixel(page, 0, 0) = 0xfffefd;
+    assert_string_equal(ask(&w, fd, "vfb 16384 0 1\n"), "ok vfb 320 200");
+    assert_string_equal(ask(&w, fd, "shot\n"), "shot 320 200");
+    get(&w, fd, rgb, sizeof(rgb));
+    assert_memory_equal(rgb, "\xff\xfe\xfd", 3);
+    assert_memory_equal(rgb + sizeof(rgb) - 3, "\1\2\3", 3);
+    page = fbd_make_screen(320, 200, 16);
+    page->dir[0] = KIT_FIRST + 2;
+    memset(fbd_page(KIT_FB_FRAME + 31), 0x1f, 2); /* first pixel, in the last page */
+    assert_string_equal(ask(&w, fd, "vfb 16384 0 1\n"), "ok vfb 320 200");
+    assert_string_equal(ask(&w, fd, "shot\n"), "shot 320 200");
+    get(&w, fd, rgb, sizeof(rgb));
+    assert_int_equal(rgb[0], 0x18); /* 3 of 31 */
+    assert_int_equal(rgb[2], 0xff);
+    assert_string_equal(ask(&w, fd, "nonsense\n"), "error unknown request");
+    assert_string_equal(ask(&w, fd, "vfb x\n"), "error vfb three numbers are wanted");
+    char flood[400];
+    memset(flood, 'x', sizeof(flood));
+    put(&w, fd, flood, sizeof(flood)); /* no line: thrown out */
+    turns(&w, 5);
+    char byte;
+    assert_true(read(fd, &byte, 1) == 0 || errno == ECONNRESET);
+    close(fd);
+    end(&w);
+}
+
+static void test_password(void **state)
+{
+    uint8_t data[64];
+    struct world w;
+
+    (void)state;
+    begin(&w, "secret");
+    int fd = connect_to(w.viewers);
+    get(&w, fd, data, 12);
+    put(&w, fd, "RFB 003.008\n", 12);
+    get(&w, fd, data, 2);
+    assert_int_equal(data[1], 2); /* VNC authentication, nothing else */
+    put(&w, fd, "\2", 1);
+    get(&w, fd, data, 16);
+    memset(data, 0, 16);
+    put(&w, fd, data, 16);
+    get(&w, fd, data, 4);
+    assert_int_equal(be32(data), 1); /* refused */
+    turns(&w, 5);
+    assert_int_equal(w.c.vnc.client_count, 0);
+    close(fd);
+    end(&w);
+}
+
+static void test_port_in_use(void **state)
+{
+    struct listen_place one = { "127.0.0.1", 25900, true };
+    struct fail f = { 0 };
+    char self[32];
+
+    (void)state;
+    int fd = listen_tcp(&one, &f);
+    assert_true(fd >= 0);
+    struct listen_place two = one;
+    two.is_any_port = false;
+    assert_int_equal(listen_tcp(&two, &f), -EADDRINUSE);
+    (void)snprintf(self, sizeof(self), "(pid %d)", getpid());
+    assert_non_null(strstr(f.cause, self));
+    two.is_any_port = true;
+    f = (struct fail){ 0 };
+    int next = listen_tcp(&two, &f);
+    assert_true(next >= 0);
+    assert_true(two.port > one.port);
+    two.address = "192.0.2.1"; /* of nobody */
+    assert_int_equal(listen_tcp(&two, &f), -EADDRNOTAVAIL);
+    two.address = "no address";
+    f = (struct fail){ 0 };
+    assert_int_equal(listen_tcp(&two, &f), -EINVAL);
+    close(fd);
+    close(next);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_viewer),   cmocka_unit_test(test_sizes),
+        cmocka_unit_test(test_keys),     cmocka_unit_test(test_shot),
+        cmocka_unit_test(test_password), cmocka_unit_test(test_port_in_use),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
