@@ -67,8 +67,8 @@ const char *get_text(const json_t *o, const char *key);
 long long get_int(const json_t *o, const char *key);
 bool get_flag(const json_t *o, const char *key);
 
-/* console.c: attaches the terminal; an exit code. */
-int console_attach(struct cli *c, const char *domain, int escape);
+/* console.c: attaches the terminal to console `number`; an exit code. */
+int console_attach(struct cli *c, const char *domain, int number, int escape);
 /* The code of the escape character given by -e ("^X" or "X"); -1 if it is written neither way. */
 int escape_of(const struct parsed *p);
 
@@ -94,6 +94,8 @@ int cmd_shutdown(struct cli *c, const struct parsed *p);
 int cmd_reboot(struct cli *c, const struct parsed *p);
 int cmd_domid(struct cli *c, const struct parsed *p);
 int cmd_domname(struct cli *c, const struct parsed *p);
+int cmd_vncviewer(struct cli *c, const struct parsed *p);
+int cmd_screenshot(struct cli *c, const struct parsed *p);
 int cmd_block_attach(struct cli *c, const struct parsed *p);
 int cmd_block_detach(struct cli *c, const struct parsed *p);
 int cmd_block_list(struct cli *c, const struct parsed *p);

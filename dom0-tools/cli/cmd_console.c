@@ -23,6 +23,7 @@
 struct attached {
     struct cli *c;
     const char *domain;
+    int number; /* of the console */
     int escape;
     int tty;            /* -1 while there is none */
     char path[128];     /* of that tty */
@@ -91,7 +92,7 @@ enum answer {
 
 static enum answer ask(struct attached *a)
 {
-    json_t *args = json_pack("{s:s}", "domain", a->domain);
+    json_t *args = json_pack("{s:s, s:i}", "domain", a->domain, "number", a->number);
     json_t *reply;
     const json_t *result;
     const json_t *error;
@@ -254,9 +255,9 @@ static int find_tty(struct attached *a, bool is_first)
     return EXIT_FAILED;
 }
 
-int console_attach(struct cli *c, const char *domain, int escape)
+int console_attach(struct cli *c, const char *domain, int number, int escape)
 {
-    struct attached a = { .c = c, .domain = domain, .escape = escape, .tty = -1 };
+    struct attached a = { .c = c, .domain = domain, .number = number, .escape = escape, .tty = -1 };
     struct sigaction sa = { .sa_handler = end_signal };
     bool is_first = true;
     int rc;
@@ -285,21 +286,46 @@ int console_attach(struct cli *c, const char *domain, int escape)
     return rc;
 }
 
+/* The console that -n and -t name; -1 after a line on standard error. */
+static int number_of(const struct parsed *p)
+{
+    const char *type = p->value['t'];
+    const char *text = p->value['n'] != NULL ? p->value['n'] : "0";
+    char *end;
+    long n = strtol(text, &end, 10);
+
+    if (type != NULL && strcmp(type, "pv") != 0) {
+        fprintf(stderr, "joist: console: -t %s: the guests here have consoles of type pv\n", type);
+        return -1;
+    }
+    if (text[0] < '0' || text[0] > '9' || *end != '\0' || n > 255) {
+        fprintf(stderr, "joist: console: -n %s: a number up to 255 is wanted\n", text);
+        return -1;
+    }
+    return (int)n;
+}
+
 int cmd_console(struct cli *c, const struct parsed *p)
 {
     json_t *reply;
     json_t *result;
     int escape = escape_of(p);
+    int number = number_of(p);
     int rc;
 
     if (escape < 0) {
         fprintf(stderr, "joist: console: the escape character is written ^X\n");
         return EXIT_USAGE;
     }
+    if (number < 0) {
+        return EXIT_USAGE;
+    }
     if (c->is_json) { /* where the console is, for programs that attach by themselves */
-        rc = client_call(c, "console", json_pack("{s:s}", "domain", p->words[0]), &reply, &result);
+        rc = client_call(c, "console",
+                         json_pack("{s:s, s:i}", "domain", p->words[0], "number", number), &reply,
+                         &result);
         json_decref(reply);
         return rc;
     }
-    return console_attach(c, p->words[0], escape);
+    return console_attach(c, p->words[0], number, escape);
 }

@@ -99,5 +99,5 @@ int cmd_create(struct cli *c, const struct parsed *p)
         fflush(stdout);
     }
     json_decref(reply);
-    return p->flag['c'] && !p->flag['n'] ? console_attach(c, name, escape) : rc;
+    return p->flag['c'] && !p->flag['n'] ? console_attach(c, name, 0, escape) : rc;
 }

@@ -22,6 +22,13 @@ static const struct option_row create_options[] = {
 
 static const struct option_row console_options[] = {
     { 'e', "escape", true, "the character that leaves, as ^X (default ^])" },
+    { 'n', "num", true, "the console's number (default 0)" },
+    { 't', "type", true, "pv: the only type there is" },
+    { 0, NULL, false, NULL },
+};
+
+static const struct option_row viewer_options[] = {
+    { 'p', "print", false, "only print the address" },
     { 0, NULL, false, NULL },
 };
 
@@ -62,6 +69,10 @@ static const struct verb_row verbs[] = {
     { "list", cmd_list, 0, -1, "[DOMAIN...]", "show domains", list_options },
     { "info", cmd_info, 0, 1, "[DOMAIN]", "show the machine, or one domain", no_options },
     { "console", cmd_console, 1, 1, "DOMAIN", "attach to a guest's console", console_options },
+    { "vncviewer", cmd_vncviewer, 1, 1, "DOMAIN", "start a viewer on a guest's screen",
+      viewer_options },
+    { "screenshot", cmd_screenshot, 2, 2, "DOMAIN FILE.png", "take a picture of a guest's screen",
+      no_options },
     { "pause", cmd_pause, 1, 1, "DOMAIN", "stop running a guest for a while", no_options },
     { "unpause", cmd_unpause, 1, 1, "DOMAIN", "let a paused guest run", no_options },
     { "shutdown", cmd_shutdown, 0, 1, "DOMAIN | -a", "ask guests to power off", shutdown_options },

@@ -74,3 +74,4 @@ json_t *verb_device_attach(struct call *c);
 json_t *verb_device_detach(struct call *c);
 json_t *verb_device_resize(struct call *c);
 json_t *verb_device_list(struct call *c);
+json_t *verb_screen(struct call *c);

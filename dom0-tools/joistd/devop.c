@@ -13,6 +13,7 @@
 #include "common/log.h"
 #include "joistd/api.h"
 #include "joistd/report.h"
+#include "joistd/vfb_screen.h"
 
 #define FRONT_WAIT 5000 /* ms for the guest to connect a new device before that is reported */
 
@@ -131,6 +132,7 @@ static void finish(struct dev_op *op, const struct fail *why, json_t *result)
         fail_text(why, line, sizeof(line));
         log_error("%s: %s", g->config.name, line);
     }
+    screen_begin(g); /* one that was attached, or could not be detached */
     g->ops = op->next;
     api_device_done(g->d, op, why, result, op->warnings);
     op_free(op);
@@ -285,6 +287,9 @@ static void start_next(struct guest *g)
         rc = begin_attach(op, &f);
     } else if (op->kind == OP_DETACH) {
         rc = begin_detach(op, &f);
+        if (rc == 0 && op->class->kind == DEV_VFB) {
+            screen_end(g); /* or it would be started again */
+        }
     } else if (op->kind == OP_RESIZE) {
         rc = begin_resize(op, &f);
     }

@@ -3,11 +3,11 @@
 tools-common-y += dom0-tools/common/fail.o
 
 # what reads a configuration: free of side effects, and so in the host tests too; classes of devices are added here
-joist-config-y := $(addprefix dom0-tools/joistd/,config.o xlcfg.o devcfg.o devnodes.o disk.o)
+joist-config-y := $(addprefix dom0-tools/joistd/,config.o xlcfg.o devcfg.o devnodes.o disk.o vfb.o)
 
 tools-y += joistd
 tool-joistd-y := $(addprefix dom0-tools/joistd/,main.o api.o verbs.o names.o guest.o life.o job.o \
-    state.o host.o skeleton.o report.o dev.o devop.o verbs_dev.o disk_host.o loop.o \
+    state.o host.o skeleton.o report.o dev.o devop.o verbs_dev.o disk_host.o loop.o vfb_host.o vfb_screen.o \
     nbd.o) $(joist-config-y) dom0-tools/libjoist/store.o \
     $(addprefix dom0-tools/build/,pvbuild.o domain.o memory.o context.o image.o unpack.o) \
     $(libjoist-y) $(libjoist-port-y)

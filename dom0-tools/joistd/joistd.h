@@ -22,6 +22,7 @@
 
 struct conn;
 struct dev_op;
+struct screen;
 struct dev_work;
 struct domain_list;
 struct xen_domctl_getdomaininfo;
@@ -49,7 +50,8 @@ struct guest {
     struct job job;
     struct ev_timer timer;
     struct ev_timer ops_timer;
-    struct dev_op *ops; /* changes of devices: the first is being worked on */
+    struct screen *screen; /* vfb_screen.c; NULL: none is cared for */
+    struct dev_op *ops;    /* changes of devices: the first is being worked on */
     /* rename-restart: the ended domain whose devices the build takes over; 0: none */
     int former_domid;
     char former_uuid[37];

@@ -14,6 +14,7 @@
 #include "joistd/joistd.h"
 #include "joistd/report.h"
 #include "joistd/skeleton.h"
+#include "joistd/vfb_screen.h"
 
 #define GONE_WAIT_MS 5000 /* for others to let go of a destroyed domain's memory */
 #define GONE_STEP_MS 5
@@ -243,6 +244,7 @@ void guest_drop(struct guest *g)
     }
     *at = g->next;
     state_remove(g);
+    screen_end(g);
     evloop_disarm(g->d->loop, &g->timer);
     guest_cancel_ops(g);
     evloop_disarm(g->d->loop, &g->ops_timer);
@@ -307,6 +309,7 @@ static void build_done(struct job *j, json_t *report)
         }
     }
     g->state = GUEST_RUNNING;
+    screen_begin(g);
     state_save(g);
     log_info("%s: started as domain %d", g->config.name, g->domid);
     api_event(g->d, g, EVENT_STARTED, NULL);
@@ -380,6 +383,7 @@ void life_end(struct guest *g)
     int rc;
 
     guest_cancel_ops(g);
+    screen_end(g);
     g->state = GUEST_ENDING;
     state_save(g);
     rc = job_start(&g->job, g->d->loop, end_work, g, end_done);

@@ -12,6 +12,7 @@
 #include "common/log.h"
 #include "joistd/api.h"
 #include "joistd/skeleton.h"
+#include "joistd/vfb_screen.h"
 
 #include "version.h"
 
@@ -56,6 +57,9 @@ static void store_events(struct joistd *d)
 
     while (d->store != NULL && store_next_event(d->store, &e)) {
         is_scan_due = is_scan_due || strncmp(e.path, "@releaseDomain", 14) == 0;
+        if (e.path[0] == '/') {
+            screen_event(d, e.path);
+        }
         store_event_free(&e);
     }
     if (is_scan_due) {
@@ -86,6 +90,7 @@ static void store_retry(struct ev_timer *t)
     skeleton_control_domain(d->store);
     store_attach(d);
     guest_scan(d);
+    screen_begin_all(d);
 }
 
 static void store_lost(struct joistd *d)

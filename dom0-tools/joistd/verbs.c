@@ -239,6 +239,7 @@ static json_t *verb_domain(struct call *c)
 
 static json_t *verb_console(struct call *c)
 {
+    long long number = json_integer_value(json_object_get(c->args, "number"));
     char path[96];
     char *tty = NULL;
     json_t *out;
@@ -247,7 +248,12 @@ static json_t *verb_console(struct call *c)
         return NULL;
     }
     out = done_or(c, 0, "console");
-    snprintf(path, sizeof(path), "/local/domain/%u/console/tty", c->target.info->domain);
+    if (number == 0) {
+        snprintf(path, sizeof(path), "/local/domain/%u/console/tty", c->target.info->domain);
+    } else {
+        snprintf(path, sizeof(path), "/local/domain/%u/device/console/%lld/tty",
+                 c->target.info->domain, number);
+    }
     if (c->d->store != NULL && store_read(c->d->store, 0, path, &tty) == 0 && tty[0] != '\0') {
         json_object_set_new(out, "tty", json_string(tty));
     }
@@ -514,7 +520,7 @@ static const struct verb verbs[] = {
     { "create", verb_create, "config file override cwd paused attach dry_run", NEEDS_LIST },
     { "list", verb_list, "domains", NEEDS_LIST },
     { "info", verb_info, "domain", NEEDS_LIST },
-    { "console", verb_console, "domain", NEEDS_GUEST },
+    { "console", verb_console, "domain number", NEEDS_GUEST },
     { "pause", verb_pause, "domain", NEEDS_GUEST },
     { "unpause", verb_unpause, "domain", NEEDS_GUEST },
     { "shutdown", verb_shutdown, "domain all wait", NEEDS_LIST },
@@ -530,6 +536,7 @@ static const struct verb verbs[] = {
     { "device-attach", verb_device_attach, "domain class entry cwd", NEEDS_GUEST },
     { "device-detach", verb_device_detach, "domain class device force", NEEDS_GUEST },
     { "device-resize", verb_device_resize, "domain class device", NEEDS_GUEST },
+    { "screen", verb_screen, "domain", NEEDS_GUEST },
     { "device-list", verb_device_list, "domains class", NEEDS_LIST },
 };
 

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* The verbs on devices, the same for every class: attach, detach, list. */
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "joistd/api.h"
+#include "joistd/vfb.h"
 
 static const char *need_text(struct call *c, const char *key)
 {
@@ -113,5 +116,38 @@ json_t *verb_device_list(struct call *c)
             return NULL;
         }
     }
+    return out;
+}
+
+/* Where a guest's screen can be seen. */
+json_t *verb_screen(struct call *c)
+{
+    struct guest *g = need_running(c);
+    const struct device *dev = g != NULL ? vfb_of(&g->config) : NULL;
+    char path[96];
+    char *port = NULL;
+    json_t *out;
+
+    if (g == NULL) {
+        return NULL;
+    }
+    if (dev == NULL) {
+        fail_set(c->f, -ENODEV, "screen", c->target.name, "it has no screen");
+        fail_remedy(c->f, "give it one: vfb=[\"vnc=1\"]");
+        return NULL;
+    }
+    const struct vfb *v = dev->own;
+
+    snprintf(path, sizeof(path), "/libxl/%d/device/vfb/%u/vnc-port", g->domid, dev->id);
+    if (c->d->store == NULL || store_read(c->d->store, 0, path, &port) != 0) {
+        port = NULL;
+    }
+    out = json_pack("{s:s, s:i, s:s, s:i, s:s, s:b}", "name", c->target.name, "domid", g->domid,
+                    "listen", v->listen, "port",
+                    v->has_vnc && port != NULL ? (int)strtol(port, NULL, 10) : 0, "socket",
+                    v->socket, "password", v->password[0] != '\0');
+    free(port);
+    vfb_control_path(path, sizeof(path), (unsigned int)g->domid);
+    json_object_set_new(out, "control", json_string(path));
     return out;
 }

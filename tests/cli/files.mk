@@ -17,7 +17,7 @@ $(O)/cli/joistd $(O)/cli/joist-stored: $(O)/cli/%: $$(call cli-tool-objs,$$*) $(
 $(O)/cli/joist: $$(call cli-tool-objs,joist) $(O)/libtools-host.a
 	$(call say,LINK,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $^ -ljansson $(host-libs) -o $@
+	$(Q)$(CC) $^ -ljansson -lpng $(host-libs) -o $@
 
 $(O)/cli/fakectl: $(O)/host/tests/cli/fakectl.o $(cli-fake-objs)
 	$(call say,LINK,$@)

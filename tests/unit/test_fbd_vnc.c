@@ -265,7 +265,7 @@ static void test_sizes(void **state)
     assert_int_equal(width, 800);      /* black until the guest shows something */
     want_update(&w, fd, true, 10, 20); /* what fits into the socket: nobody else reads it */
     assert_int_equal(get_update(&w, fd, picture, 800), 10 * 20 * 4);
-    want_update(&w, fd, false, 800, 600);
+    want_update(&w, fd, false, 10, 20);
     struct fb_page *page = fbd_make_screen(160, 120, 32);
     int joistd = connect_to(w.path);
     assert_string_equal(ask(&w, joistd, "vfb 16384 0 1\n"), "ok vfb 160 120");
@@ -283,6 +283,7 @@ static void test_sizes(void **state)
     e.resize.width = 100000; /* nonsense: the screen is let go, the viewer stays */
     fbd_put(page, &e);
     assert_non_null(strstr(ask(&w, joistd, "info\n"), "broken vfb"));
+    assert_string_equal(ask(&w, joistd, ""), "info port=0 clients=1 width=0 height=0");
     turns(&w, 5);
     assert_int_equal(fbd_guest.mapped, 0);
     assert_string_equal(ask(&w, joistd, "vfb 16385 0 1\n"),
