@@ -323,7 +323,7 @@ check-qemu: hypervisor $(guests-all) $(stub-efi)
 	    loader=$$?; \
 	    $(PYTHON) scripts/stage.py $(O)/test-results qemu tests/qemu/run_guests.py --efi $(O)/joist.efi && exit $$loader
 
-check-system: all $(bench-all) $(guests-all)
+check-system: all $(bench-all) $(guests-all) $(system-progs)
 	$(Q)$(PYTHON) scripts/stage.py $(O)/test-results system tests/system/run.py --efi $(O)/joist.efi $(if $(LONG),--long)
 
 all-configs:

@@ -32,7 +32,8 @@ DEMO = os.path.join(ROOT, "dom0-tools", "etc", "demo")
 DOM0_PACKAGE, GUEST_PACKAGE = "linux-image-amd64", "linux-image-cloud-amd64"
 DOM0_MODULES = """xen-privcmd xen-evtchn xen-gntdev xen-gntalloc xenfs xen-blkback xen-netback bridge loop
     virtio_pci virtio_blk virtio_net nvme ahci sd_mod e1000e 9p 9pnet_virtio ext4 crc32c_generic
-    vfat nls_ascii nls_cp437 nls_iso8859-1 nls_utf8 efivarfs af_packet""".split()
+    vfat nls_ascii nls_cp437 nls_iso8859-1 nls_utf8 efivarfs af_packet
+    nf_tables nft_chain_nat nft_masq""".split()
 GUEST_MODULES = "xen-blkfront xen-netfront crc32c_generic".split()
 STOCK_PACKAGES = """xen-utils-4.17 xen-utils-common xenstore-utils libxenmisc4.17 libxencall1
     libxendevicemodel1 libxenevtchn1 libxenforeignmemory1 libxengnttab1 libxenhypfs1 libxenstore4
@@ -331,7 +332,7 @@ def make_kernels():
 
 def helpers(a):
     """Small programs of the tests, where they have been built."""
-    for name in ("bench/pingpong", "bench/clocks"):
+    for name in ("bench/pingpong", "bench/clocks", "system/netprobe"):
         path = os.path.join(BUILD, name)
         if os.path.exists(path):
             a.program(path, "bin/" + os.path.basename(name))

@@ -92,6 +92,11 @@ static const struct verb_row verbs[] = {
     { "block-resize", cmd_block_resize, 2, 2, "DOMAIN VDEV",
       "tell a guest that the file of its disk has grown", no_options },
     { "uptime", cmd_uptime, 0, -1, "[DOMAIN...]", "show how long domains run", uptime_options },
+    { "network-attach", cmd_network_attach, 1, -1, "DOMAIN [KEY=VALUE...]",
+      "give a guest a network interface", no_options },
+    { "network-detach", cmd_network_detach, 2, 2, "DOMAIN ID|MAC|NAME",
+      "take a network interface away", detach_options },
+    { "network-list", cmd_network_list, 1, -1, "DOMAIN...", "show network interfaces", no_options },
 };
 
 #define VERB_COUNT (sizeof(verbs) / sizeof(verbs[0]))
@@ -102,9 +107,9 @@ static void help(FILE *to)
 
     fputs("usage: joist [--socket PATH] VERB [OPTION...] [WORD...]\n\n", to);
     for (i = 0; i < VERB_COUNT; i++) {
-        fprintf(to, "  %-12s %-22s %s\n", verbs[i].name, verbs[i].words, verbs[i].summary);
+        fprintf(to, "  %-14s %-22s %s\n", verbs[i].name, verbs[i].words, verbs[i].summary);
     }
-    fputs("  help         [VERB]                 show the options of a verb\n\n"
+    fputs("  help           [VERB]                 show the options of a verb\n\n"
           "Every verb knows --help, and --json to print the daemon's answer as it is.\n"
           "Verbs may be shortened as long as they stay unambiguous.\n",
           to);

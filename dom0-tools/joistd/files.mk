@@ -4,6 +4,7 @@ tools-common-y += dom0-tools/common/fail.o
 
 # what reads a configuration: free of side effects, and so in the host tests too; classes of devices are added here
 joist-config-y := $(addprefix dom0-tools/joistd/,config.o xlcfg.o devcfg.o devnodes.o disk.o vfb.o)
+joist-config-y += $(addprefix dom0-tools/joistd/,vif.o vif_parse.o)
 
 tools-y += joistd
 tool-joistd-y := $(addprefix dom0-tools/joistd/,main.o api.o verbs.o names.o guest.o life.o job.o \
@@ -11,11 +12,16 @@ tool-joistd-y := $(addprefix dom0-tools/joistd/,main.o api.o verbs.o names.o gue
     nbd.o) $(joist-config-y) dom0-tools/libjoist/store.o \
     $(addprefix dom0-tools/build/,pvbuild.o domain.o memory.o context.o image.o unpack.o) \
     $(libjoist-y) $(libjoist-port-y)
-tool-joistd-ldlibs := -ljansson $(libjoist-ldlibs) -llz4 -llzma -lzstd -lz
+tool-joistd-y += $(addprefix dom0-tools/joistd/,vif_host.o net_link.o net_rules.o net_script.o)
+tool-joistd-ldlibs := -lmnl -lnftables -ljansson $(libjoist-ldlibs) -llz4 -llzma -lzstd -lz
 
 tool-unit-y += test_config
 unit-test_config-objs := $(joist-config-y)
 unit-test_config-ldlibs := -ljansson
+
+tool-unit-y += test_vif
+unit-test_vif-objs := $(joist-config-y) $(addprefix dom0-tools/joistd/,net_link.o net_rules.o)
+unit-test_vif-ldlibs := -lmnl -lnftables -ljansson
 
 tool-unit-y += test_unpack
 unit-test_unpack-objs := dom0-tools/build/unpack.o

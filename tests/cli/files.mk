@@ -12,7 +12,7 @@ cli-bin := $(addprefix $(O)/cli/,joistd joist-stored joist fakectl)
 $(O)/cli/joistd $(O)/cli/joist-stored: $(O)/cli/%: $$(call cli-tool-objs,$$*) $(cli-fake-objs) $(O)/libtools-host.a
 	$(call say,LINK,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $^ -ljansson -llz4 -llzma -lzstd -lz $(host-libs) -o $@
+	$(Q)$(CC) $^ $(filter-out $(libjoist-ldlibs),$(tool-$*-ldlibs)) $(host-libs) -o $@
 
 $(O)/cli/joist: $$(call cli-tool-objs,joist) $(O)/libtools-host.a
 	$(call say,LINK,$@)

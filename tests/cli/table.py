@@ -7,7 +7,7 @@ regular expressions that must match somewhere; "" means that nothing may be prin
 "guest.cfg" in it describes the guest `web`. A change is "" (none), "guest" (domains and store) or "log" (the hypervisor's)."""
 
 VERBS = ["create", "list", "info", "console", "pause", "unpause", "shutdown", "reboot", "destroy", "dmesg", "domid",
-         "domname", "rename", "vcpu-list", "uptime"]
+         "domname", "rename", "vcpu-list", "uptime", "network-attach", "network-detach", "network-list"]
 
 HEAD = r"(?m)^Name +ID +Mem VCPUs\tState\tTime\(s\)$"
 NOT_FOUND = r"^joist: domain: nosuch: there is no such domain; joist list shows the names and ids$"
@@ -33,7 +33,8 @@ HELP += [
      r"^joist: daemon: .*/none: No such file or directory; see whether joistd runs, and whether you may use it$", ""),
 ]
 HELP += [(f"joist {v}", 2, "", rf"^joist: {v}: a word is missing; usage: joist {v} ", "")
-         for v in ("console", "pause", "unpause", "destroy", "domid", "domname")]
+         for v in ("console", "pause", "unpause", "destroy", "domid", "domname", "network-attach", "network-detach",
+                   "network-list")]
 HELP += [
     ("joist rename a", 2, "", r"^joist: rename: a word is missing", ""),
     ("joist rename a b c", 2, "", r"^joist: rename: too many words", ""),
@@ -80,6 +81,13 @@ for verb in ("pause", "unpause", "destroy", "shutdown", "reboot", "console", "do
     EMPTY.append((f"joist {verb} --json nosuch", 1, r'^\{"ok":false,"error":\{"code":"ENOENT",', NOT_FOUND, ""))
 EMPTY += [
     ("joist rename nosuch other", 1, "", NOT_FOUND, ""),
+    ("joist network-attach nosuch mac=x", 1, "", NOT_FOUND, ""),
+    ("joist network-detach nosuch 0", 1, "", NOT_FOUND, ""),
+    ("joist network-list nosuch", 1, "", NOT_FOUND, ""),
+    ("joist network-attach 0 bridge=x", 1, "", r"not done to the control domain", ""),
+    ("joist network-list 0", 0, r"^Idx BE Mac Addr\.", "", ""),
+    ("joist network-list --json Domain-0", 0, r'"devices":\[\]', "", ""),
+    ("joist network-detach web", 2, "", r"^joist: network-detach: a word is missing; usage: joist network-detach ", ""),
     ("joist domname 77", 1, "", r"^joist: domain: 77: there is no such domain", ""),
     ("joist domname --json 77", 1, r'"ok":false', r"^joist: domain: 77: there is no such domain", ""),
     ("joist list 40000", 1, "", r"^joist: domain: 40000: there is no such domain", ""),
@@ -131,6 +139,21 @@ BAD = [
     (f"{C} kernel={{d}}/flipped.gz", 1, "", r"^joist: kernel: .*/flipped\.gz: .*(corrupt|damaged)", ""),
     (f"{C} ramdisk={{d}}/none", 1, "", r"^joist: ramdisk: .*/none: cannot be opened: No such file or directory", ""),
     (f"{C} ramdisk={{d}}/big-ramdisk memory=16", 1, "", r"^joist: memory: web: kernel and ramdisk need \d+ MiB to start", ""),
+    (f"{C} \"vif=['bridg=xenbr0']\"", 1, "", r'^joist: config: command line:1:7: unknown key "bridg"; the keys are mac, bridge', ""),
+    (f"{C} \"vif=['mac=1']\"", 1, "", r'^joist: config: command line:1:11: mac="1" is not an address such as 00:16:3e:01:02:03', ""),
+    (f"{C} \"vif=['mac=01:16:3e:00:00:01']\"", 1, "", r"is not an address of a single interface \(unicast\)", ""),
+    (f"{C} \"vif=['mac=00:16:3e:00:00:01','mac=00:16:3e:00:00:01']\"", 1, "",
+     r"^joist: network: command line:1:\d+: the MAC address 00:16:3e:00:00:01 is that of the guest's interface 0; choose another", ""),
+    (f"{C} \"vif=['bridge=a/b']\"", 1, "", r'bridge="a/b" is not an interface.s name of letters, digits and \. _ -', ""),
+    (f"{C} \"vif=['ip=10.0.0.256']\"", 1, "", r'ip="10\.0\.0\.256" is not a list of IPv4 or IPv6 addresses', ""),
+    (f"{C} \"vif=['rate=fast']\"", 1, "", r'rate="fast" is not a rate such as 10Mb/s or 250KB/s@20ms', ""),
+    (f"{C} \"vif=['mtu=9']\"", 1, "", r'mtu="9" is not a number from 68 to 65517', ""),
+    (f"{C} \"vif=['type=ioemu']\"", 1, "", r'type="ioemu" is not for PV guests: use vif', ""),
+    (f"{C} \"vif=['script=vif-nat']\"", 1, "", r"a routed interface needs the guest's address; add ip=ADDRESS", ""),
+    (f"{C} \"vif=['backend=nosuch']\"", 1, "", r"backend=nosuch: there is no such domain; start the domain", ""),
+    (f"{C} \"vif=['']\"", 1, "", r"this kernel has no back end for a network interface; load its module: modprobe xen-netback", ""),
+    (f"{C} -n \"vif=['model=e1000,bridge=x']\"", 0, r'(?m)^vif = \["model=e1000,bridge=x"\]$',
+     r"^joist: warning: command line:1:7: model is ignored, it has no meaning for a PV guest", ""),
     (f"{C} --json kernel={{d}}/text", 1, r'^\{"ok":false,"error":\{"code":"ENOEXEC","errno":8,"phase":"kernel",',
      r"^joist: kernel: ", ""),
     (f"{C} -e xx", 2, "", r"^joist: create: the escape character is written \^X$", ""),
@@ -159,6 +182,13 @@ LIFE = [
     ("joist uptime web", 0, r"web +{id}  0:00:\d\d$", "", ""),
     ("joist info web", 0, r"(?m)^managed +: yes\n(.|\n)*^config\.memory +: 32$", "", ""),
     ("joist console --json web", 0, r'"log":"[^"]*/console-web\.log"', "", ""),
+    ("joist network-list web", 0, r"^Idx BE Mac Addr\. +handle state evt-ch   tx-/rx-ring-ref BE-path$", "", ""),
+    ("joist network-list --json web", 0, r'^\{"ok":true,"result":\[\{"name":"web","domid":{id},"devices":\[\]\}\]\}$', "", ""),
+    ("joist network-attach web bridg=x", 1, "", r'^joist: config: command line: "bridg=x", byte 1: unknown key "bridg"', ""),
+    ("joist network-attach web mac=00:16:3e:00:00:01 mtu=5", 1, "", r'byte 27: mtu="5" is not a number', ""),
+    ("joist network-attach --json web", 1, r'^\{"ok":false,"error":\{"code":"ENODEV",', r"this kernel has no back end for a network", ""),
+    ("joist network-detach web 0", 1, "", r'^joist: device: web: it has no network interface "0"; it has none at all', ""),
+    ("joist network-detach --json -f web eth0", 1, r'"code":"ENODEV"', r'it has no network interface "eth0"', ""),
     ("joist rename web Domain-0", 1, "", r"^joist: rename: Domain-0: a domain of that name exists", ""),
     ("joist rename web ''", 1, "", r"a name has 1 to 63 bytes", ""),
     ("joist rename web 7", 1, "", r"could be taken for a domain id", ""),

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Sender and receiver of the network scenarios.  Every byte follows from a seed and its place, so
+ * the receiver checks all that arrives; it prints one line that starts with OK or BAD.
+ *
+ *   netprobe recv tcp|udp PORT BYTES SECONDS          waits for one sender
+ *   netprobe send tcp|udp HOST PORT BYTES [SOURCE]    SOURCE: the local address to send from
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#define CHUNK    65536
+#define DATAGRAM 1400 /* 8 bytes of number, then data */
+#define PACE     16   /* datagrams between two pauses: a receiver that keeps up loses none */
+
+static uint8_t data_at(uint64_t place)
+{
+    uint64_t x = (place / 8 + 1) * 0x9e3779b97f4a7c15u;
+
+    x ^= x >> 29;
+    x *= 0xbf58476d1ce4e5b9u;
+    return (uint8_t)(x >> (8 * (place % 8)));
+}
+
+static double now(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static int die(const char *what)
+{
+    printf("BAD %s: %s\n", what, strerror(errno));
+    exit(1);
+}
+
+static struct sockaddr_in address(const char *host, const char *port)
+{
+    struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(port)) };
+
+    if (host != NULL && inet_pton(AF_INET, host, &a.sin_addr) != 1) {
+        errno = EINVAL;
+        die(host);
+    }
+    return a;
+}
+
+static void fill(uint8_t *to, uint64_t place, size_t size)
+{
+    for (size_t i = 0; i < size; i++) {
+        to[i] = data_at(place + i);
+    }
+}
+
+static void check(const uint8_t *from, uint64_t place, size_t size)
+{
+    for (size_t i = 0; i < size; i++) {
+        if (from[i] != data_at(place + i)) {
+            printf("BAD byte %llu is %02x, not %02x\n", (unsigned long long)(place + i), from[i],
+                   data_at(place + i));
+            exit(1);
+        }
+    }
+}
+
+static int send_tcp(int fd, uint64_t total)
+{
+    static uint8_t chunk[CHUNK];
+    uint64_t done = 0;
+    size_t at;
+    size_t size;
+    ssize_t n;
+
+    while (done < total) {
+        size = total - done < CHUNK ? (size_t)(total - done) : CHUNK;
+        fill(chunk, done, size);
+        for (at = 0; at < size; at += (size_t)n) {
+            n = write(fd, chunk + at, size - at);
+            if (n <= 0) {
+                die("write");
+            }
+        }
+        done += size;
+    }
+    shutdown(fd, SHUT_WR);
+    if (read(fd, chunk, 1) != 1 || chunk[0] != 'k') {
+        die("no acknowledgement");
+    }
+    printf("OK sent %llu\n", (unsigned long long)done);
+    return 0;
+}
+
+static int send_udp(int fd, uint64_t total)
+{
+    uint8_t d[DATAGRAM];
+    struct timespec pause = { .tv_nsec = 2000000 };
+    uint64_t count = (total + DATAGRAM - 9) / (DATAGRAM - 8);
+
+    for (uint64_t i = 0; i < count; i++) {
+        memcpy(d, &i, 8);
+        fill(d + 8, i * (DATAGRAM - 8), DATAGRAM - 8);
+        if (send(fd, d, sizeof(d), 0) < 0 && errno != ECONNREFUSED) {
+            die("send");
+        }
+        if (i % PACE == PACE - 1) {
+            nanosleep(&pause, NULL);
+        }
+    }
+    printf("OK sent %llu\n", (unsigned long long)count);
+    return 0;
+}
+
+static int recv_tcp(int fd, uint64_t total, double end)
+{
+    static uint8_t chunk[CHUNK];
+    struct pollfd p = { .fd = fd, .events = POLLIN };
+    uint64_t done = 0;
+    double start;
+    ssize_t n;
+    int c;
+
+    if (listen(fd, 1) != 0 || poll(&p, 1, (int)((end - now()) * 1000)) <= 0) {
+        printf("BAD nobody came\n");
+        return 1;
+    }
+    c = accept(fd, NULL, NULL);
+    start = now();
+    p.fd = c;
+    while (poll(&p, 1, (int)((end - now()) * 1000)) > 0 && (n = read(c, chunk, CHUNK)) > 0) {
+        check(chunk, done, (size_t)n);
+        done += (uint64_t)n;
+    }
+    if (done != total) {
+        printf("BAD %llu bytes of %llu came\n", (unsigned long long)done,
+               (unsigned long long)total);
+        return 1;
+    }
+    if (write(c, "k", 1) != 1) {
+        die("write");
+    }
+    printf("OK %llu bytes, %.1f MB/s\n", (unsigned long long)done,
+           (double)done / 1e6 / (now() - start));
+    return 0;
+}
+
+static int recv_udp(int fd, uint64_t total, double end)
+{
+    uint8_t d[DATAGRAM + 1];
+    struct pollfd p = { .fd = fd, .events = POLLIN };
+    uint64_t count = (total + DATAGRAM - 9) / (DATAGRAM - 8);
+    bool *seen = calloc(count > 0 ? count : 1, sizeof(*seen));
+    uint64_t came = 0;
+    uint64_t i;
+    ssize_t n;
+
+    while (came < count && now() < end && poll(&p, 1, (int)((end - now()) * 1000)) > 0) {
+        n = recv(fd, d, sizeof(d), 0);
+        memcpy(&i, d, 8);
+        if (n != DATAGRAM || i >= count || seen[i]) {
+            printf("BAD a datagram of %zd bytes, number %llu\n", n, (unsigned long long)i);
+            return 1;
+        }
+        check(d + 8, i * (DATAGRAM - 8), DATAGRAM - 8);
+        seen[i] = true;
+        came++;
+    }
+    printf("%s %llu of %llu datagrams\n", came * 100 >= count * 95 && came > 0 ? "OK" : "BAD",
+           (unsigned long long)came, (unsigned long long)count);
+    return came * 100 < count * 95 || came == 0;
+}
+
+int main(int argc, char **argv)
+{
+    bool is_tcp;
+    int one = 1;
+    int fd;
+
+    if (argc < 6 || (strcmp(argv[1], "send") != 0 && strcmp(argv[1], "recv") != 0)) {
+        fprintf(stderr, "usage: netprobe recv tcp|udp PORT BYTES SECONDS\n"
+                        "       netprobe send tcp|udp HOST PORT BYTES [SOURCE]\n");
+        return 2;
+    }
+    is_tcp = strcmp(argv[2], "tcp") == 0;
+    fd = socket(AF_INET, is_tcp ? SOCK_STREAM : SOCK_DGRAM, 0);
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+    if (strcmp(argv[1], "recv") == 0) {
+        struct sockaddr_in a = address(NULL, argv[3]);
+        double end = now() + atof(argv[5]);
+
+        if (bind(fd, (struct sockaddr *)&a, sizeof(a)) != 0) {
+            die("bind");
+        }
+        return is_tcp ? recv_tcp(fd, strtoull(argv[4], NULL, 10), end)
+                      : recv_udp(fd, strtoull(argv[4], NULL, 10), end);
+    }
+    if (argc > 6) {
+        struct sockaddr_in from = address(argv[6], "0");
+
+        if (bind(fd, (struct sockaddr *)&from, sizeof(from)) != 0) {
+            die("bind");
+        }
+    }
+    struct sockaddr_in to = address(argv[3], argv[4]);
+
+    if (connect(fd, (struct sockaddr *)&to, sizeof(to)) != 0) {
+        die("connect");
+    }
+    return is_tcp ? send_tcp(fd, strtoull(argv[5], NULL, 10))
+                  : send_udp(fd, strtoull(argv[5], NULL, 10));
+}
