@@ -266,6 +266,76 @@ def check_hypercalls():
             yield f"{name}: {number}: docs/hypercalls.md does not name the handler {handler}"
 
 
+# Families of sub-operations: the public header, the names (a pattern) and where in the header they stand.
+PUBLIC = [("xen.h", r"__HYPERVISOR_\w+", None), ("xen.h", r"MMUEXT_\w+", None), ("xen.h", r"MMU_\w+", None),
+          ("xen.h", r"CONSOLEIO_\w+", None), ("xen.h", r"VMASST_\w+", None), ("memory.h", r"XENMEM_[a-z]\w+", None),
+          ("version.h", r"XENVER_\w+", None), ("vcpu.h", r"VCPUOP_[a-z]\w+", None), ("sched.h", r"SCHEDOP_\w+", None),
+          ("event_channel.h", r"EVTCHNOP_\w+", None), ("grant_table.h", r"GNTTABOP_\w+", None),
+          ("physdev.h", r"PHYSDEVOP_[a-z]\w+", None), ("platform.h", r"XENPF_[a-z]\w+", None),
+          ("callback.h", r"CALLBACKOP_\w+", None), ("nmi.h", r"XENNMI_[a-z]\w+_callback", None),
+          ("arch-x86/xen-x86_64.h", r"SEGBASE_\w+", None), ("domctl.h", r"XEN_DOMCTL_[a-z]\w+", "struct xen_domctl {"),
+          ("sysctl.h", r"XEN_SYSCTL_[a-z]\w+", "struct xen_sysctl {")]
+SUB_SUB = re.compile(r"XENMEM_\w+_op_|XENMEM_resource_")
+HEADERS = os.environ.get("PUBLIC_HEADERS", "/usr/include/xen") + "/"  # elsewhere only in tests of this program
+CALL_ROW = re.compile(r"^\| (\d+) `(\w+)` \|(.*)\|$", re.M)
+
+
+def public_names():
+    """Every call and sub-operation of the public headers: name -> number."""
+    for header, pattern, where in PUBLIC:
+        with open(HEADERS + header, encoding="utf-8") as f:
+            text = f.read()
+        if where:
+            text = text[text.index("uint32_t cmd;", text.index(where)):]
+            text = text[:text.index("interface_version")]
+        for m in re.finditer(r"^#define[ \t]+(%s)[ \t]+(\d+)\b" % pattern, text, re.M):
+            if not SUB_SUB.match(m.group(1)):
+                yield m.group(1), int(m.group(2))
+
+
+def missing_tests(cell):
+    """Names in a cell of the tests' column that are no test of ours."""
+    for name in re.findall(r"`(\w+)`", cell):
+        place = "tests/fuzz/" if name.startswith("fuzz_") else "tests/unit/"
+        if not os.path.exists(os.path.join(ROOT, place + name + ".c")):
+            yield name
+    for guests in re.findall(r"guests? ([\w, -]+)", cell):
+        for name in guests.split(","):
+            if not os.path.exists(os.path.join(ROOT, "tests/guests", name.strip(), "main.c")):
+                yield name.strip()
+
+
+def check_calls():
+    if not os.path.exists(HEADERS):
+        yield "the public headers are missing: run scripts/setup"
+        return
+    functions_of = "\n".join(read(n) for n in c_files() if n.startswith(("xen-core/", "arch/x86_64/")) and n.endswith(".c"))
+    defined = set(re.findall(r"^(?:static )?(?:int64_t|int|bool) (\w+)\(", functions_of, re.M))
+    rows = {}
+    for number, name, cells in CALL_ROW.findall(read("docs/hypercalls.md")):
+        cells = [c.strip() for c in cells.split("|")]
+        rows[name] = int(number)
+        if len(cells) != 5 or not all(cells):
+            yield f"docs/hypercalls.md: {name}: a cell is missing or empty"
+            continue
+        handler = re.fullmatch(r"`(\w+)`", cells[0])
+        if not handler and not re.fullmatch(r"refused: `-E\w+`", cells[0]):
+            yield f"docs/hypercalls.md: {name}: neither a handler nor an error: {cells[0]}"
+        if handler and handler.group(1) not in defined:
+            yield f"docs/hypercalls.md: {name}: there is no function {handler.group(1)}"
+        for test in missing_tests(cells[4]):
+            yield f"docs/hypercalls.md: {name}: there is no test {test}"
+    for name, number in public_names():
+        if name not in rows:
+            yield f"docs/hypercalls.md: {name} ({number}) of the public headers has no row"
+        elif rows[name] != number:
+            yield f"docs/hypercalls.md: {name} is {number}, not {rows[name]}"
+    refused = set(re.findall(r"`(\w+)` \| refused:", read("docs/hypercalls.md")))
+    for name, number, handler in table_rows():
+        if number in refused and handler != "NULL":
+            yield f"{name}: {number} has a handler, docs/hypercalls.md says that it is refused"
+
+
 def check_abi():
     script = os.path.join(ROOT, "tests/lint/abi_complete.py")
     done = subprocess.run([sys.executable, script], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
@@ -283,6 +353,7 @@ CHECKS = {
     "format": check_format,
     "locks": check_locks,
     "hypercalls": check_hypercalls,
+    "calls": check_calls,
     "abi": check_abi,
 }
 

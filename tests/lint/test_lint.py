@@ -17,9 +17,22 @@ GOOD = {
     "xen-core/base/lock_order.h": HEAD + "LOCK_CLASS(10, domlist, 0, 0)\nLOCK_CLASS(50, evtchn, 1, 1)\n",
     "xen-core/hcall/ops.c": HEAD + '\nstatic const struct subop_row ops[] = {\n    [OP_a] = { "a", op_a },\n};\n',
     "docs/locking.md": "| Rank | Class | IRQ-safe |\n|---|---|---|\n| 10 | `domlist` | no |\n| 50 | `evtchn` | yes |\n",
-    "docs/hypercalls.md": "| Call | Handler |\n|---|---|\n| `OP_a` | `op_a` |\n",
+    "docs/hypercalls.md": "| Call | Handler |\n|---|---|\n| `OP_a` | `op_a` |\n"
+                          "| 1 `EVTCHNOP_b` | `op_b` | any | no | one | `test_b`, guests c, d |\n"
+                          "| 2 `EVTCHNOP_c` | refused: `-ENOSYS` | any | no | no need | `test_b` |\n",
+    "xen-core/hcall/b.c": HEAD + "\nstatic int64_t op_b(struct vcpu *v)\n{\n}\n",
+    "tests/unit/test_b.c": HEAD,
+    "tests/guests/c/main.c": HEAD,
+    "tests/guests/d/main.c": HEAD,
     "docs/budget.md": "| Part | Ceiling |\n|---|---|\n| `xen-core/base` | 100 | |\n",
 }
+# Stand-ins of the public headers; the names count, and where the control calls' begin and end.
+HEADERS = dict.fromkeys(("xen.h", "memory.h", "version.h", "vcpu.h", "sched.h", "grant_table.h", "physdev.h", "platform.h",
+                         "callback.h", "nmi.h", "arch-x86/xen-x86_64.h"), "/* nothing */\n")
+HEADERS["event_channel.h"] = "#define EVTCHNOP_b 1\n#define EVTCHNOP_c 2\n"
+HEADERS["domctl.h"] = "struct xen_domctl {\nuint32_t cmd;\ninterface_version\n"
+HEADERS["sysctl.h"] = "struct xen_sysctl {\nuint32_t cmd;\ninterface_version\n"
+CALLS = GOOD["docs/hypercalls.md"]
 BODY = HEAD + "\n/* F. */\nvoid f({})\n{{\n{}}}\n"
 
 
@@ -56,17 +69,27 @@ BAD = [
     ("locks", "xen-core/base/lock_order.h", GOOD["xen-core/base/lock_order.h"].replace("10,", "60,"), "ranks do not rise"),
     ("hypercalls", "docs/hypercalls.md", "| a |\n", "OP_a has no row"),
     ("hypercalls", "docs/hypercalls.md", "| `OP_a` | `other` |\n", "does not name the handler op_a"),
+    ("calls", "docs/hypercalls.md", CALLS.replace("| one |", "| |"), "a cell is missing or empty"),
+    ("calls", "docs/hypercalls.md", CALLS.replace(" `test_b` |\n", ""), "EVTCHNOP_c (2) of the public headers has no row"),
+    ("calls", "docs/hypercalls.md", CALLS.replace("2 `EVTCHNOP_c`", "3 `EVTCHNOP_c`"), "EVTCHNOP_c is 2, not 3"),
+    ("calls", "docs/hypercalls.md", CALLS.replace("`op_b`", "`op_x`"), "there is no function op_x"),
+    ("calls", "docs/hypercalls.md", CALLS.replace("refused: `-ENOSYS`", "refused"), "neither a handler nor an error"),
+    ("calls", "docs/hypercalls.md", CALLS.replace("guests c, d", "guests c, e"), "there is no test e"),
+    ("calls", "docs/hypercalls.md", CALLS.replace("`test_b`,", "`test_x`,"), "there is no test test_x"),
+    ("calls", "xen-core/hcall/ops.c", GOOD["xen-core/hcall/ops.c"] + GOOD["xen-core/hcall/ops.c"].replace("OP_a", "EVTCHNOP_c"),
+     "docs/hypercalls.md says that it is refused"),
 ]
 
 
 def lint(tree, *checks):
-    done = subprocess.run([sys.executable, os.path.join(tree, "tests/lint/lint.py"), *checks], cwd=tree,
+    env = dict(os.environ, PUBLIC_HEADERS=os.path.join(tree, "public"))
+    done = subprocess.run([sys.executable, os.path.join(tree, "tests/lint/lint.py"), *checks], cwd=tree, env=env,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
     return done.returncode, done.stdout.decode(errors="replace")
 
 
 def make_tree(tree):
-    files = dict(GOOD)
+    files = GOOD | {"public/" + name: text for name, text in HEADERS.items()}
     for name, text in files.items():
         path = os.path.join(tree, name)
         os.makedirs(os.path.dirname(path), exist_ok=True)

@@ -200,6 +200,15 @@ static int64_t vcpu_op_send_nmi(struct vcpu *v, void *arg, struct hcall_args *a)
     return 0;
 }
 
+/* Where a vcpu runs may change at any time: there is no number to give. */
+static int64_t vcpu_op_get_physid(struct vcpu *v, void *arg, struct hcall_args *a)
+{
+    (void)v;
+    (void)arg;
+    (void)a;
+    return -EINVAL;
+}
+
 static const struct subop_row ops[] = {
     [VCPUOP_initialise] = { "initialise", vcpu_op_initialise, .who = WHO_ANY },
     [VCPUOP_up] = { "up", vcpu_op_up, .who = WHO_ANY },
@@ -223,6 +232,7 @@ static const struct subop_row ops[] = {
                                        .who = WHO_ANY },
     [VCPUOP_register_vcpu_info] = { "register_vcpu_info", vcpu_op_register_vcpu_info,
                                     .in = sizeof(struct vcpu_register_vcpu_info), .who = WHO_ANY },
+    [VCPUOP_get_physid] = { "get_physid", vcpu_op_get_physid, .who = WHO_ANY },
     [VCPUOP_register_vcpu_time_memory_area] = { "register_vcpu_time_memory_area",
                                                 vcpu_op_register_time_memory_area,
                                                 .in = sizeof(struct vcpu_register_time_memory_area),
