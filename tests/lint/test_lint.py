@@ -70,7 +70,7 @@ BAD = [
     ("hypercalls", "docs/hypercalls.md", "| a |\n", "OP_a has no row"),
     ("hypercalls", "docs/hypercalls.md", "| `OP_a` | `other` |\n", "does not name the handler op_a"),
     ("calls", "docs/hypercalls.md", CALLS.replace("| one |", "| |"), "a cell is missing or empty"),
-    ("calls", "docs/hypercalls.md", CALLS.replace(" `test_b` |\n", ""), "EVTCHNOP_c (2) of the public headers has no row"),
+    ("calls", "docs/hypercalls.md", CALLS[:CALLS.index("| 2 ")], "EVTCHNOP_c (2) of the public headers has no row"),
     ("calls", "docs/hypercalls.md", CALLS.replace("2 `EVTCHNOP_c`", "3 `EVTCHNOP_c`"), "EVTCHNOP_c is 2, not 3"),
     ("calls", "docs/hypercalls.md", CALLS.replace("`op_b`", "`op_x`"), "there is no function op_x"),
     ("calls", "docs/hypercalls.md", CALLS.replace("refused: `-ENOSYS`", "refused"), "neither a handler nor an error"),
@@ -82,14 +82,14 @@ BAD = [
 
 
 def lint(tree, *checks):
-    env = dict(os.environ, PUBLIC_HEADERS=os.path.join(tree, "public"))
+    env = dict(os.environ, PUBLIC_HEADERS=os.path.join(os.path.dirname(tree), "public"))
     done = subprocess.run([sys.executable, os.path.join(tree, "tests/lint/lint.py"), *checks], cwd=tree, env=env,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
     return done.returncode, done.stdout.decode(errors="replace")
 
 
 def make_tree(tree):
-    files = GOOD | {"public/" + name: text for name, text in HEADERS.items()}
+    files = GOOD | {"../public/" + name: text for name, text in HEADERS.items()}
     for name, text in files.items():
         path = os.path.join(tree, name)
         os.makedirs(os.path.dirname(path), exist_ok=True)

@@ -55,7 +55,8 @@ static void test_up_down(void **state)
     assert_int_equal(atomic_load(&d->vcpu[1]->on_cpu), 1);
     assert_int_equal(op(VCPUOP_initialise, 1, (void *)KIT_BAD_VA), -EEXIST);
     assert_int_equal(op(99, 0, NULL), -ENOSYS);
-    assert_int_equal(op(VCPUOP_get_physid, 0, NULL), -ENOSYS);
+    assert_int_equal(op(VCPUOP_get_physid, 0, NULL), -EINVAL);
+    assert_int_equal(op(14, 0, NULL), -ENOSYS);
 
     assert_int_equal(kit_call(ev, hc_vcpu_op, VCPUOP_up, (void *)1, 0),
                      -EINVAL); /* no context yet */
