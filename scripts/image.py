@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """image.py [WHAT...]: makes the disk contents of the demonstration and of the system tests.
 
-WHAT: kernels guest dom0 stock esp all.  Everything comes from Debian packages, fetched with
+WHAT: kernels guest dom0 stock disks esp all.  Everything comes from Debian packages, fetched with
 `apt-get download` into build/cache and unpacked there; nothing is installed, no root rights,
 mounts or loop devices are needed.  Archives (cpio) are written by this script itself, so that they
 hold device nodes and root-owned files whoever runs it.
@@ -11,6 +11,7 @@ hold device nodes and root-owned files whoever runs it.
   build/image/guest.ird                      busybox guest
   build/image/dom0.ird                       control domain: busybox and our tools
   build/image/stock.ird                      adds the stock Xen toolstack (for tests)
+  build/image/disks.ird                      adds qemu-nbd and qemu-img to that (for tests)
   build/image/esp.img                        EFI system partition of `make run`
 """
 import glob
@@ -30,7 +31,7 @@ IMAGE = os.path.join(BUILD, "image")
 DEMO = os.path.join(ROOT, "dom0-tools", "etc", "demo")
 
 DOM0_PACKAGE, GUEST_PACKAGE = "linux-image-amd64", "linux-image-cloud-amd64"
-DOM0_MODULES = """xen-privcmd xen-evtchn xen-gntdev xen-gntalloc xenfs xen-blkback xen-netback bridge loop
+DOM0_MODULES = """xen-privcmd xen-evtchn xen-gntdev xen-gntalloc xenfs xen-blkback xen-netback bridge loop nbd
     virtio_pci virtio_blk virtio_net nvme ahci sd_mod e1000e 9p 9pnet_virtio ext4 crc32c_generic
     vfat nls_ascii nls_cp437 nls_iso8859-1 nls_utf8 efivarfs af_packet
     nf_tables nft_chain_nat nft_masq""".split()
@@ -430,15 +431,30 @@ def make_stock():
         a.dir(d)
     a.tree(os.path.join(fetch("xen-utils-common"), "etc", "xen"), "etc/xen")
     a.file("etc/stock", demo("dom0-stock"), 0o755)
-    path = os.path.join(IMAGE, "stock.part")
+    extend("dom0.ird", a, "stock.ird")
+
+
+def extend(base, a, name):
+    """Writes the ramdisk `name`: what `base` holds, and the archive."""
+    path = os.path.join(IMAGE, name + ".part")
     a.write(path)
-    with open(os.path.join(IMAGE, "stock.ird"), "wb") as out:
-        for part in (os.path.join(IMAGE, "dom0.ird"), path):
+    with open(os.path.join(IMAGE, name), "wb") as out:
+        for part in (os.path.join(IMAGE, base), path):
             with open(part, "rb") as f:
                 data = f.read()
                 out.write(data + b"\0" * (-len(data) % 4))
     os.unlink(path)
-    say("image", "stock.ird %.1f MB" % (os.path.getsize(os.path.join(IMAGE, "stock.ird")) / 1e6))
+    say("image", "%s %.1f MB" % (name, os.path.getsize(os.path.join(IMAGE, name)) / 1e6))
+
+
+def make_disks():
+    """stock.ird and the programs that serve disk images other than raw ones, where they are installed."""
+    a = Archive()
+    for name in ("qemu-nbd", "qemu-img"):
+        found = shutil.which(name)
+        if found:
+            a.program(found, "usr/bin/" + name)
+    extend("stock.ird", a, "disks.ird")
 
 
 def make_esp(efi=None, options="", cmdline=""):
@@ -466,7 +482,7 @@ def make_esp(efi=None, options="", cmdline=""):
     return image
 
 
-STEPS = {"kernels": make_kernels, "guest": make_guest, "dom0": make_dom0, "stock": make_stock, "esp": make_esp}
+STEPS = {"kernels": make_kernels, "guest": make_guest, "dom0": make_dom0, "stock": make_stock, "disks": make_disks, "esp": make_esp}
 
 
 def make(*what):

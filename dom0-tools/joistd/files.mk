@@ -23,6 +23,10 @@ tool-unit-y += test_vif
 unit-test_vif-objs := $(joist-config-y) $(addprefix dom0-tools/joistd/,net_link.o net_rules.o)
 unit-test_vif-ldlibs := -lmnl -lnftables -ljansson
 
+tool-unit-y += test_disk
+unit-test_disk-objs := $(joist-config-y)
+unit-test_disk-ldlibs := -ljansson
+
 tool-unit-y += test_unpack
 unit-test_unpack-objs := dom0-tools/build/unpack.o
 unit-test_unpack-ldlibs := -llz4 -llzma -lzstd -lz
@@ -31,3 +35,8 @@ fuzz-y += fuzz_xlcfg
 fuzz-fuzz_xlcfg-objs := $(unit-test_config-objs)
 fuzz-fuzz_xlcfg-lib = $(O)/libtools-host.a
 fuzz-fuzz_xlcfg-ldlibs := -ljansson
+
+fuzz-y += fuzz_disk
+fuzz-fuzz_disk-objs := $(unit-test_config-objs)
+fuzz-fuzz_disk-lib = $(O)/libtools-host.a
+fuzz-fuzz_disk-ldlibs := -ljansson

@@ -14,6 +14,7 @@ import traceback
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import system  # noqa: E402
 from system import harness, image  # noqa: E402
+import blocks  # noqa: E402
 import boots  # noqa: E402
 import commands  # noqa: E402
 import daemons  # noqa: E402
@@ -32,6 +33,8 @@ GROUPS = [
     ("daemons", {}, [daemons.kill_each, daemons.kernel_ring_survives, daemons.console_survives]),
     ("devices", {"extra": system.device_args, "vga": True},
      [devices.disks, devices.network, devices.efi_variables, devices.clock, devices.screen, devices.reboot]),
+    ("blocks", {"ramdisk": os.path.join(system.IMAGE, "disks.ird")},
+     [blocks.files, blocks.refused, blocks.plugging, blocks.images, blocks.killed]),
     ("dropin", {"tools": "stock"}, [dropin.boot, dropin.domu_create, dropin.lifecycle]),
     ("wrappings", {"share": wrappings.SHARE, "cmdline": "joist.share"}, [wrappings.whole, wrappings.damaged]),
     ("boots", None, [boots.one_cpu, boots.four_cpus_6g, boots.eight_cpus, boots.sixteen_gb, boots.dom0_kernels,
@@ -105,7 +108,7 @@ def main():
     p.add_argument("names", nargs="*", metavar="NAME", help="groups or scenarios")
     args = p.parse_args()
     try:
-        image.make("kernels", "guest", "dom0", "stock")
+        image.make("kernels", "guest", "dom0", "stock", "disks")
     except image.ImageError as e:
         print("TEST system.images FAIL %s" % e)
         sys.exit(1)

@@ -1,0 +1,242 @@
+# SPDX-License-Identifier: MIT
+"""Scenarios of guests' disks: files, images, attaching and detaching, refusals, killed daemons."""
+import re
+import time
+
+import guests
+from daemons import answers
+from system import Skip, demand
+
+DIR = "/tmp/disks"
+SUM = re.compile(r"\b[0-9a-f]{64}\b")
+
+
+def image(h, name, mb, fill="/dev/urandom"):
+    """Makes a file in the control domain; returns its path and the sum of what it holds."""
+    path = "%s/%s" % (DIR, name)
+    h.must("mkdir -p %s; dd if=%s of=%s bs=1M count=%d 2>/dev/null" % (DIR, fill, path, mb), 120)
+    return path, total(h.must("sha256sum <" + path, 60))
+
+
+def total(text):
+    found = SUM.search(text)
+    demand(found, "no sum in %r" % text)
+    return found.group(0)
+
+
+def loops(h):
+    return h.sh("ls -d /sys/block/loop*/loop 2>/dev/null | wc -l").strip()
+
+
+def exports(h):
+    return h.sh("ls /run/joist/nbd 2>/dev/null | wc -l; pidof qemu-nbd | wc -w").split()
+
+
+def baseline(h):
+    out = guests.baseline(h)
+    out["loops"] = loops(h)
+    out["exports"] = exports(h)
+    out["backends"] = h.sh("ls /sys/bus/xen-backend/devices | wc -l").strip()
+    return out
+
+
+def same(before, after):
+    demand(before == after, "left behind: %r" % {k: (before[k], after[k]) for k in before if before[k] != after[k]})
+
+
+def files(h, _args):
+    """A guest with a disk, a read-only disk and a CD: written data arrive, read-only stays so, nothing is left."""
+    one, _ = image(h, "one.img", 24)
+    two, two_sum = image(h, "two.img", 8)
+    three, three_sum = image(h, "three.img", 4)
+    before = baseline(h)
+    h.create("b1", 'disk=["%s,raw,xvda,rw", "format=raw, vdev=xvdb, access=ro, target=%s", "file:%s,xvdc:cdrom,r"]'
+             % (one, two, three))
+    out = h.on_console(
+        "b1", "cat /sys/block/xvda/size /sys/block/xvdb/ro /sys/block/xvdc/ro", "sha256sum </dev/xvdb",
+        "sha256sum </dev/xvdc",
+        "dd if=/dev/urandom of=/tmp/p bs=1M count=6 2>/dev/null; sha256sum </tmp/p",
+        "dd if=/tmp/p of=/dev/xvda bs=64k seek=32 conv=fsync 2>&1 | grep -c copied; echo 3 >/proc/sys/vm/drop_caches",
+        "dd if=/dev/xvda bs=64k skip=32 count=96 2>/dev/null | sha256sum",
+        "dd if=/tmp/p of=/dev/xvdb bs=64k count=1 conv=fsync 2>&1 || echo REFUSED")
+    demand(out[0].split()[:3] == [str(24 << 11), "1", "1"], "size and read-only flags: %r" % out[0])
+    demand(total(out[1]) == two_sum and total(out[2]) == three_sum, "other data than the host wrote")
+    demand(total(out[3]) == total(out[5]), "what was written is not read back: %r" % out[3:6])
+    demand("REFUSED" in out[6], "a read-only disk was written: %r" % out[6])
+    listed = h.must_tool("block-list b1")
+    demand(len(re.findall(r"(?m)^\d+\s+0\s+\d+\s+4\s", listed)) == 3, "block-list shows %r" % listed)
+    demand("xvdb" in h.must_tool("block-list -l b1"), "block-list -l lacks xvdb")
+    h.must_tool("reboot b1")                        # the restarted guest has them again
+    for _ in range(60):
+        rc, text = h.tool("block-list b1")
+        if rc == 0 and len(re.findall(r"(?m)^\d+\s+0\s+\d+\s+4\s", text)) == 3 and text != listed:
+            break
+        h.cmd("sleep 0.5")
+    again = h.on_console("b1", "dd if=/dev/xvda bs=64k skip=32 count=96 2>/dev/null | sha256sum")
+    demand(total(again[0]) == total(out[3]), "the restarted guest reads other data")
+    h.must_tool("destroy b1")
+    h.gone("b1")
+    got = total(h.must("dd if=%s bs=64k skip=32 count=96 2>/dev/null | sha256sum" % one))
+    demand(got == total(out[3]), "the file does not hold what the guest wrote and synced")
+    demand(total(h.must("sha256sum <" + two)) == two_sum, "the read-only file was changed")
+    same(before, baseline(h))
+
+
+REFUSED = [
+    # what, the disk entry, what the message must say
+    ("missing image", "/nowhere.img,raw,xvda,rw", r"/nowhere\.img: cannot be opened .*No such file"),
+    ("a directory", "/tmp,raw,xvda,r", r"/tmp: it is neither a file nor a block device"),
+    ("an empty file", "{d}/empty,raw,xvda,rw", r"empty: it is empty: 0 bytes"),
+    ("unknown key", "format=raw,vdev=xvda,tragte=x", r"unknown key .tragte. of a disk"),
+    ("unknown format", "/x,rwa,xvda,rw", r"unknown format .rwa."),
+    ("no such device", "/x,raw,xvd,rw", r"xvd. is no virtual device"),
+    ("in use by a guest", "{d}/held.img,raw,xvda,rw", r"held\.img: it is in use by the guest holder .*xvda, for writing"),
+    ("in use, for reading", "{d}/held.img,raw,xvda,r", r"held\.img: it is in use by the guest holder"),
+    ("mounted in dom0", "/dev/loop99,raw,xvda,rw", r"/dev/loop99: it is in use in the control domain: mounted on /mnt"),
+    ("twice in one guest", '{d}/empty,raw,xvda,rw", "{d}/empty,raw,xvdb,rw', r"is the guest's xvda too"),
+    ("number taken", '{d}/empty,raw,xvda,rw", "{d}/held.img,raw,xvda,r', r"already has a disk"),
+    ("no image of that format", "{d}/noise.img,qcow2,xvda,rw", r"qemu-nbd"),
+]
+
+
+def refused(h, args):
+    """Disks that cannot be: an error that says why, and nothing of the guest left."""
+    if args.tools != "joist":
+        raise Skip("messages of ours")
+    held, _ = image(h, "held.img", 2)
+    image(h, "noise.img", 2)
+    h.must("touch %s/empty" % DIR)
+    h.must("dd if=/dev/zero of=%s/fs.img bs=1M count=8 2>/dev/null; mknod /dev/loop99 b 7 99 2>/dev/null; "
+           "losetup /dev/loop99 %s/fs.img; mkfs.vfat /dev/loop99; modprobe vfat; mount -t vfat /dev/loop99 /mnt"
+           % (DIR, DIR), 60)
+    h.create("holder", 'disk=["%s,raw,xvda,rw"]' % held)
+    before = baseline(h)
+    for what, entry, want in REFUSED:
+        rc, out = h.tool("create /etc/joist/guest.cfg 'name=\"bad\"' 'disk=[\"%s\"]'" % entry.replace("{d}", DIR))
+        demand(rc != 0, "%s: was accepted" % what)
+        demand(re.search(want, out), "%s: the message is %r" % (what, out.strip()[-300:]))
+        demand("bad" not in h.domains(), "%s: a guest was left" % what)
+    rc, out = h.tool("block-attach holder %s,raw,xvdb,r" % held)
+    demand(rc != 0 and "xvda" in out, "attached the same file again: %r" % out)
+    rc, out = h.tool("block-detach holder xvdz")
+    demand(rc != 0 and re.search(r"no disk .xvdz., but xvda|no disk .xvdz., but 51712", out), "unknown device: %r" % out)
+    h.must_tool("create /etc/joist/guest.cfg 'name=\"shared\"' 'disk=[\"%s,raw,xvda,w!\"]'" % held)
+    h.must_tool("destroy shared")
+    h.gone("shared")
+    same(before, baseline(h))
+    h.must_tool("destroy holder")
+    h.gone("holder")
+    h.must("umount /mnt; losetup -d /dev/loop99")
+    return "%d refusals" % (len(REFUSED) + 2)
+
+
+def plugging(h, args):
+    """Attach and detach, over and over, while the guest writes to another disk; then a disk that grows."""
+    count = 100 if args.long else 10
+    busy, _ = image(h, "busy.img", 8, "/dev/zero")
+    path, want = image(h, "plug.img", 4)
+    h.create("b2", 'disk=["%s,raw,xvda,rw"]' % busy)
+    h.on_console("b2", "(while :; do dd if=/dev/zero of=/dev/xvda bs=64k conv=fsync 2>/dev/null; done) & sleep 1")
+    plug(h, path, 1, None)                          # what is allocated once, is now
+    before = baseline(h)
+    t = time.monotonic()
+    plug(h, path, count, want)
+    each = (time.monotonic() - t) / count
+    same(before, baseline(h))
+    h.must_tool("block-attach b2 %s,raw,xvdb,rw" % path)
+    h.must("dd if=/dev/zero of=%s bs=1M seek=4 count=4 2>/dev/null; joist block-resize b2 xvdb" % path)
+    out = h.on_console("b2", "dd if=/dev/xvdb of=/dev/null bs=64k count=1 2>/dev/null; sleep 1; cat /sys/block/xvdb/size",
+                       "exec 3</dev/xvdb; echo held")
+    demand(str(8 << 11) in out[0].split(), "the guest does not see the new size: %r" % out[0])
+    t = time.monotonic()
+    rc, said = h.tool("block-detach b2 xvdb", 60)
+    demand(rc != 0 and "the guest did not close it" in said, "a disk in use was taken: %r" % said)
+    h.must_tool("block-detach --force b2 xvdb")
+    demand("xvdb" not in h.must_tool("block-list -l b2"), "still listed after --force")
+    h.must_tool("destroy b2")
+    h.gone("b2")
+    return "%d cycles, %.2f s each" % (count, each)
+
+
+def plug(h, path, count, want):
+    script = "for i in $(seq %d); do joist block-attach b2 %s,raw,xvdb,r && joist block-detach b2 xvdb || echo BAD $i; done"
+    out = h.must(script % (count, path), 60 + 20 * count)
+    demand("BAD" not in out, "attach or detach failed: %r" % out)
+    if want:
+        h.must_tool("block-attach b2 %s,raw,xvdb,r" % path)
+        out = h.on_console("b2", "sha256sum </dev/xvdb")
+        demand(total(out[0]) == want, "the attached disk reads other data")
+        h.must_tool("block-detach b2 xvdb")
+
+
+def images(h, _args):
+    """A qcow2 overlay: the guest reads the base, writes the overlay, the base stays; exports end with the guest."""
+    if h.cmd("[ -x /usr/bin/qemu-nbd ]")[0] != 0:
+        raise Skip("qemu-nbd is not installed on this machine")
+    base, want = image(h, "base.img", 8)
+    h.must("cd %s; rm -f over.qcow2; joist image snapshot base.img over.qcow2" % DIR)
+    before = baseline(h)
+    h.create("b3", 'disk=["%s/over.qcow2,qcow2,xvda,rw"]' % DIR)
+    out = h.on_console("b3", "sha256sum </dev/xvda", "dd if=/dev/urandom of=/tmp/p bs=1M count=2 2>/dev/null",
+                       "dd if=/tmp/p of=/dev/xvda bs=1M seek=1 conv=fsync 2>/dev/null; sha256sum </tmp/p")
+    demand(total(out[0]) == want, "the overlay does not show its base")
+    rc, said = h.tool("create /etc/joist/guest.cfg 'name=\"twice\"' 'disk=[\"%s/over.qcow2,qcow2,xvda,rw\"]'" % DIR)
+    demand(rc != 0 and "in use by the guest b3" in said, "an image in use was given twice: %r" % said)
+    h.must_tool("destroy b3")
+    h.gone("b3")
+    same(before, baseline(h))
+    demand(total(h.must("sha256sum <" + base)) == want, "the base was changed")
+    h.create("b4", 'disk=["%s/over.qcow2,qcow2,xvda,r"]' % DIR)
+    again = h.on_console("b4", "dd if=/dev/xvda bs=1M skip=1 count=2 2>/dev/null | sha256sum")
+    demand(total(again[0]) == total(out[2]), "the overlay lost what was written")
+    h.must_tool("destroy b4")
+    h.gone("b4")
+    same(before, baseline(h))
+
+
+def killed(h, args):
+    """joistd killed in the middle of attaching, detaching, creating, destroying: nothing leaks, guests go on."""
+    if args.tools != "joist":
+        raise Skip("stock daemons cannot be restarted")
+    busy, _ = image(h, "busy.img", 4, "/dev/zero")
+    path, want = image(h, "plug.img", 4)
+    before = baseline(h)
+    h.create("b5", 'disk=["%s,raw,xvda,rw"]' % busy)
+    h.on_console("b5", "true")
+    steady = loops(h)
+    for i in range(8 if args.long else 4):
+        h.cmd("(joist block-attach b5 %s,raw,xvdb,r >/dev/null 2>&1 &) ; usleep %d; kill -9 $(pidof joistd)"
+              % (path, 20000 + 40000 * i))
+        answers(h)
+        settled(h, "b5", steady)
+    demand(loops(h) == steady, "loop devices %s, before %s" % (loops(h), steady))
+    out = h.on_console("b5", "dd if=/dev/zero of=/dev/xvda bs=64k count=4 conv=fsync 2>&1 | grep -c copied")
+    demand("1" in out[0].split(), "the guest's first disk does not work any more: %r" % out[0])
+    for i in range(3):
+        h.cmd("(joist create /etc/joist/guest.cfg 'name=\"b6\"' 'disk=[\"%s,raw,xvda,r\"]' >/dev/null 2>&1 &) ; "
+              "usleep %d; kill -9 $(pidof joistd)" % (path, 200000 + 150000 * i))
+        answers(h)
+        h.tool("destroy b6")
+        h.gone("b6")
+    h.cmd("(joist destroy b5 >/dev/null 2>&1 &) ; usleep 30000; kill -9 $(pidof joistd)")
+    answers(h)
+    h.tool("destroy b5")
+    h.gone("b5")
+    after = baseline(h)
+    for d in ("joistd",):                           # a new process: its descriptors are its own
+        before.pop(d, None)
+        after.pop(d, None)
+    same(before, after)
+    demand(total(h.must("sha256sum <" + path)) == want, "a file given read-only was changed")
+
+
+def settled(h, name, steady):
+    """After a restart: either the disk is there and listed, and can be taken away, or nothing is."""
+    for _ in range(40):
+        rc, out = h.tool("block-list -l " + name)
+        if rc == 0 and "xvdb" not in out and loops(h) == steady:
+            return
+        if rc == 0 and "xvdb" in out:
+            h.tool("block-detach %s xvdb" % name)
+        h.cmd("sleep 0.3")
+    demand(False, "not settled: %r, %s loop devices, before %s" % (out, loops(h), steady))
