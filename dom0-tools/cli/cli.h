@@ -100,6 +100,7 @@ int cmd_block_attach(struct cli *c, const struct parsed *p);
 int cmd_block_detach(struct cli *c, const struct parsed *p);
 int cmd_block_list(struct cli *c, const struct parsed *p);
 int cmd_block_resize(struct cli *c, const struct parsed *p);
+int cmd_image_snapshot(struct cli *c, const struct parsed *p);
 int cmd_rename(struct cli *c, const struct parsed *p);
 int cmd_network_attach(struct cli *c, const struct parsed *p);
 int cmd_network_detach(struct cli *c, const struct parsed *p);

@@ -3,5 +3,5 @@
 tools-y += joist
 tool-joist-dir := bin
 tool-joist-y := $(addprefix dom0-tools/cli/,joist.o client.o cmd_create.o cmd_console.o cmd_list.o cmd_host.o \
-    cmd_life.o cmd_block.o cmd_network.o cmd_screen.o)
+    cmd_life.o cmd_block.o cmd_snapshot.o cmd_network.o cmd_screen.o)
 tool-joist-ldlibs := -ljansson -lpng

@@ -91,6 +91,8 @@ static const struct verb_row verbs[] = {
       device_list_options },
     { "block-resize", cmd_block_resize, 2, 2, "DOMAIN VDEV",
       "tell a guest that the file of its disk has grown", no_options },
+    { "image", cmd_image_snapshot, 1, -1, "snapshot IMAGE OVERLAY",
+      "put an overlay over a disk image", no_options },
     { "uptime", cmd_uptime, 0, -1, "[DOMAIN...]", "show how long domains run", uptime_options },
     { "network-attach", cmd_network_attach, 1, -1, "DOMAIN [KEY=VALUE...]",
       "give a guest a network interface", no_options },

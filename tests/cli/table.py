@@ -7,7 +7,8 @@ regular expressions that must match somewhere; "" means that nothing may be prin
 "guest.cfg" in it describes the guest `web`. A change is "" (none), "guest" (domains and store) or "log" (the hypervisor's)."""
 
 VERBS = ["create", "list", "info", "console", "pause", "unpause", "shutdown", "reboot", "destroy", "dmesg", "domid",
-         "domname", "rename", "vcpu-list", "uptime", "network-attach", "network-detach", "network-list"]
+         "domname", "rename", "vcpu-list", "uptime", "block-attach", "block-detach", "block-list", "block-resize",
+         "network-attach", "network-detach", "network-list"]
 
 HEAD = r"(?m)^Name +ID +Mem VCPUs\tState\tTime\(s\)$"
 NOT_FOUND = r"^joist: domain: nosuch: there is no such domain; joist list shows the names and ids$"
@@ -33,8 +34,8 @@ HELP += [
      r"^joist: daemon: .*/none: No such file or directory; see whether joistd runs, and whether you may use it$", ""),
 ]
 HELP += [(f"joist {v}", 2, "", rf"^joist: {v}: a word is missing; usage: joist {v} ", "")
-         for v in ("console", "pause", "unpause", "destroy", "domid", "domname", "network-attach", "network-detach",
-                   "network-list")]
+         for v in ("console", "pause", "unpause", "destroy", "domid", "domname", "block-attach", "block-detach", "block-list",
+                   "block-resize", "network-attach", "network-detach", "network-list")]
 HELP += [
     ("joist rename a", 2, "", r"^joist: rename: a word is missing", ""),
     ("joist rename a b c", 2, "", r"^joist: rename: too many words", ""),
@@ -82,6 +83,19 @@ for verb in ("pause", "unpause", "destroy", "shutdown", "reboot", "console", "do
 EMPTY += [
     ("joist rename nosuch other", 1, "", NOT_FOUND, ""),
     ("joist network-attach nosuch mac=x", 1, "", NOT_FOUND, ""),
+    ("joist block-attach nosuch /x,raw,xvda", 1, "", NOT_FOUND, ""),
+    ("joist block-detach nosuch xvda", 1, "", NOT_FOUND, ""),
+    ("joist block-resize nosuch xvda", 1, "", NOT_FOUND, ""),
+    ("joist block-list nosuch", 1, "", NOT_FOUND, ""),
+    ("joist block-attach 0 /x raw xvda", 1, "", r"not done to the control domain", ""),
+    ("joist block-list 0", 0, r"^Vdev    BE  handle state evt-ch ring-ref BE-path$", "", ""),
+    ("joist block-list -l 0", 0, r"^Name    Mode State      Sectors Device     Target$", "", ""),
+    ("joist block-list --json 0", 0, r'"devices":\[\]', "", ""),
+    ("joist block-attach 0", 2, "", r"^joist: block-attach: a word is missing; usage: joist block-attach ", ""),
+    ("joist block-detach web", 2, "", r"^joist: block-detach: a word is missing; usage: joist block-detach ", ""),
+    ("joist image snapshot", 2, "", r"^joist: image: usage: joist image snapshot IMAGE OVERLAY$", ""),
+    ("joist image snapshot {d}/nosuch.img {d}/new.qcow2", 1, "", r"^joist: snapshot: .*/nosuch\.img: No such file or directory$", ""),
+    ("joist image snapshot {d}/guest.cfg {d}/guest.cfg", 1, "", r"^joist: snapshot: .*/guest\.cfg: it exists; choose another", ""),
     ("joist network-detach nosuch 0", 1, "", NOT_FOUND, ""),
     ("joist network-list nosuch", 1, "", NOT_FOUND, ""),
     ("joist network-attach 0 bridge=x", 1, "", r"not done to the control domain", ""),
@@ -139,6 +153,17 @@ BAD = [
     (f"{C} kernel={{d}}/flipped.gz", 1, "", r"^joist: kernel: .*/flipped\.gz: .*(corrupt|damaged)", ""),
     (f"{C} ramdisk={{d}}/none", 1, "", r"^joist: ramdisk: .*/none: cannot be opened: No such file or directory", ""),
     (f"{C} ramdisk={{d}}/big-ramdisk memory=16", 1, "", r"^joist: memory: web: kernel and ramdisk need \d+ MiB to start", ""),
+    (f"{C} \"disk=['/x,raw,xvda,rw,tragte=y']\"", 1, "",
+     r'^joist: config: command line:1:24: unknown key "tragte" of a disk; keys of a disk: target, format', ""),
+    (f"{C} \"disk=['/x,rwa,xvda']\"", 1, "", r'^joist: config: command line:1:11: unknown format "rwa": one of raw, qcow2', ""),
+    (f"{C} \"disk=['/x,raw,xvd']\"", 1, "", r'1:15: "xvd" is no virtual device such as xvda', ""),
+    (f"{C} \"disk=['/x,raw,xvda,rx']\"", 1, "", r'1:20: unknown access "rx": one of r, ro, w, rw, w!', ""),
+    (f"{C} \"disk=['/x,raw,xvda','/y,raw,xvda']\"", 1, "", r"1:23: the guest already has a disk with this name or number", ""),
+    (f"{C} \"disk=['/x,raw,xvda','/x,raw,xvdb']\"", 1, "", r"/x is the guest's xvda too; make both read-only", ""),
+    (f"{C} \"disk=['cdrom,vdev=hdc']\"", 1, "", r"a disk needs a target: a file or a block device", ""),
+    (f"{C} \"disk=['/x,raw,xvda']\"", 1, "", r"this kernel has no back end for a disk; load its module: modprobe xen-blkback", ""),
+    (f"{C} -n \"disk=['a.img,qcow2,xvda,r,backendtype=qdisk']\"", 0,
+     r'(?m)^disk = \["format=qcow2,vdev=xvda,access=ro,target=/.*/a\.img"\]$', r"backendtype=qdisk is ignored", ""),
     (f"{C} \"vif=['bridg=xenbr0']\"", 1, "", r'^joist: config: command line:1:7: unknown key "bridg"; the keys are mac, bridge', ""),
     (f"{C} \"vif=['mac=1']\"", 1, "", r'^joist: config: command line:1:11: mac="1" is not an address such as 00:16:3e:01:02:03', ""),
     (f"{C} \"vif=['mac=01:16:3e:00:00:01']\"", 1, "", r"is not an address of a single interface \(unicast\)", ""),
@@ -184,6 +209,11 @@ LIFE = [
     ("joist console --json web", 0, r'"log":"[^"]*/console-web\.log"', "", ""),
     ("joist network-list web", 0, r"^Idx BE Mac Addr\. +handle state evt-ch   tx-/rx-ring-ref BE-path$", "", ""),
     ("joist network-list --json web", 0, r'^\{"ok":true,"result":\[\{"name":"web","domid":{id},"devices":\[\]\}\]\}$', "", ""),
+    ("joist block-attach web /x raw xvda what", 1, "", r'^joist: config: command line: "/x,raw,xvda,what", byte 13: unknown access "what"', ""),
+    ("joist block-attach --json web /x raw xvda", 1, r'^\{"ok":false,"error":\{"code":"ENODEV",', r"this kernel has no back end for a disk", ""),
+    ("joist block-detach web xvda", 1, "", r'^joist: device: web: it has no disk "xvda"; it has none at all$', ""),
+    ("joist block-resize web xvda", 1, "", r'^joist: device: web: it has no disk "xvda"; it has none at all$', ""),
+    ("joist block-list web", 0, r"^Vdev    BE  handle state evt-ch ring-ref BE-path$", "", ""),
     ("joist network-attach web bridg=x", 1, "", r'^joist: config: command line: "bridg=x", byte 1: unknown key "bridg"', ""),
     ("joist network-attach web mac=00:16:3e:00:00:01 mtu=5", 1, "", r'byte 27: mtu="5" is not a number', ""),
     ("joist network-attach --json web", 1, r'^\{"ok":false,"error":\{"code":"ENODEV",', r"this kernel has no back end for a network", ""),

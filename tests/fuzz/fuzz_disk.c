@@ -7,7 +7,7 @@
 
 #include "joistd/disk.h"
 
-#include "drive.h"
+#include "tests/fuzz/drive.h"
 
 size_t fuzz_seed(unsigned int index, uint8_t *data, size_t size)
 {
@@ -31,7 +31,12 @@ static int read_entry(struct config *c, const char *text, struct fail *f, struct
 {
     json_t *warnings = json_array();
     struct dev_parse p = {
-        .text = text, .cwd = "/dir", .file = "fuzz", .line = 1, .column = 1, .warnings = warnings,
+        .text = text,
+        .cwd = "/dir",
+        .file = "fuzz",
+        .line = 1,
+        .column = 1,
+        .warnings = warnings,
         .f = f,
     };
     int rc = dev_read_one(c, &disk_class, &p, dev);

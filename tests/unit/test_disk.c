@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Entries of disk=[...]: xl's forms, the numbers of devices, refusals with their place, the nodes. */
+/* Entries of disk=[...]: xl's forms, the numbers of devices, refusals with their place, the nodes.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -200,7 +201,7 @@ static const struct {
     { "disk = [ '/a,raw,xvda', '/b,raw,51712' ]", -EEXIST,
       "config: t.cfg:3:26: the guest already has a disk with this name or number (51712)" },
     { "disk = [ '/a,raw,xvda', '/a,raw,xvdb' ]", -EBUSY, "config: t.cfg:3:26: /a is the guest's" },
-    { "disk = [ ['x'] ]", -EINVAL, "config: t.cfg:3:10: disk: entry 1 is no text" },
+    { "disk = [ ['x'] ]", -EINVAL, "config: t.cfg:3:11: disk: entry 1 is no text" },
     { "disk = '/a,raw,xvdx!'", -EINVAL, "config: t.cfg:3:16: \"xvdx!\" is no virtual device" },
 };
 
@@ -264,9 +265,8 @@ static void lists(void **state)
     assert_int_equal(make("disk=['/a,raw,xvda','/b,raw,xvdb']\ndisk=[]", line, sizeof(line), NULL),
                      0);
     assert_int_equal(config.device_count, 0);
-    assert_int_equal(make("disk=['/a,qcow2,xvda,backendtype=qdisk']", line, sizeof(line),
-                          &warnings),
-                     0);
+    assert_int_equal(
+        make("disk=['/a,qcow2,xvda,backendtype=qdisk']", line, sizeof(line), &warnings), 0);
     assert_int_equal(warnings, 1);
 }
 
@@ -352,8 +352,7 @@ static void by_name(void **state)
     dev_forget(&copy, copy.devices[0]);
     assert_int_equal(copy.device_count, 1);
     assert_int_equal(config.device_count, 2);
-    assert_string_equal(config.devices[0]->text,
-                        "format=raw,vdev=xvda,access=rw,target=/a");
+    assert_string_equal(config.devices[0]->text, "format=raw,vdev=xvda,access=rw,target=/a");
     config_drop(&copy);
     config_drop(&config);
 }
@@ -361,8 +360,8 @@ static void by_name(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(forms), cmocka_unit_test(device_numbers), cmocka_unit_test(refused),
-        cmocka_unit_test(limits), cmocka_unit_test(lists), cmocka_unit_test(nodes),
+        cmocka_unit_test(forms),   cmocka_unit_test(device_numbers), cmocka_unit_test(refused),
+        cmocka_unit_test(limits),  cmocka_unit_test(lists),          cmocka_unit_test(nodes),
         cmocka_unit_test(by_name),
     };
 
