@@ -74,17 +74,34 @@ static void print_domain(const json_t *result)
 
 int cmd_info(struct cli *c, const struct parsed *p)
 {
-    json_t *args = p->count > 0 ? json_pack("{s:o}", "domain", words_json(p, 0)) : NULL;
+    bool counters = p->flag['c'];
+    json_t *args = json_pack("{s:b, s:b}", "counters", counters, "reset", p->flag['r']);
     json_t *reply;
     json_t *result;
     size_t i;
     int rc;
 
-    if (args != NULL) {
-        json_object_set(args, "domain", json_array_get(json_object_get(args, "domain"), 0));
+    if (p->flag['r'] && !counters) {
+        json_decref(args);
+        fputs("joist: info: -r goes with -c\n", stderr);
+        return 2;
+    }
+    if (p->count > 0) {
+        json_t *words = words_json(p, 0);
+
+        json_object_set(args, "domain", json_array_get(words, 0));
+        json_decref(words);
     }
     rc = client_call(c, "info", args, &reply, &result);
-    if (rc == 0 && !c->is_json && p->count > 0) {
+    if (rc == 0 && !c->is_json && counters) {
+        const char *key;
+        json_t *v;
+
+        json_object_foreach(result, key, v)
+        {
+            printf("%-27s: %lld\n", key, (long long)json_integer_value(v));
+        }
+    } else if (rc == 0 && !c->is_json && p->count > 0) {
         print_domain(result);
     } else if (rc == 0 && !c->is_json) {
         for (i = 0; i < sizeof(info_keys) / sizeof(info_keys[0]); i++) {

@@ -44,6 +44,13 @@ static const struct option_row shutdown_options[] = {
     { 0, NULL, false, NULL },
 };
 
+static const struct option_row info_options[] = {
+    { 'c', "counters", false,
+      "what the hypervisor has counted instead: flushes, grants, events..." },
+    { 'r', "reset", false, "with -c: begin at zero afterwards" },
+    { 0, NULL, false, NULL },
+};
+
 static const struct option_row dmesg_options[] = {
     { 'c', "clear", false, "empty the log after reading" },
     { 0, NULL, false, NULL },
@@ -67,7 +74,7 @@ static const struct option_row device_list_options[] = {
 static const struct verb_row verbs[] = {
     { "create", cmd_create, 0, -1, "FILE [KEY=VALUE...]", "start a guest", create_options },
     { "list", cmd_list, 0, -1, "[DOMAIN...]", "show domains", list_options },
-    { "info", cmd_info, 0, 1, "[DOMAIN]", "show the machine, or one domain", no_options },
+    { "info", cmd_info, 0, 1, "[DOMAIN]", "show the machine, or one domain", info_options },
     { "console", cmd_console, 1, 1, "DOMAIN", "attach to a guest's console", console_options },
     { "vncviewer", cmd_vncviewer, 1, 1, "DOMAIN", "start a viewer on a guest's screen",
       viewer_options },

@@ -14,9 +14,11 @@
 #include "abi/sysctl.h"
 #include "abi/version.h"
 
-#define MAP_BYTES 512       /* of a CPU map: more CPUs than there can be */
-#define LIST_STEP 256       /* domains asked for in one call */
-#define LOG_MAX   (4 << 20) /* bytes of log that are fetched */
+#define MAP_BYTES    512 /* of a CPU map: more CPUs than there can be */
+#define LIST_STEP    256 /* domains asked for in one call */
+#define COUNTERS_MAX 256 /* a hypervisor with more is not ours */
+#define CPUS_MAX     4096
+#define LOG_MAX      (4 << 20) /* bytes of log that are fetched */
 
 int host_domains(struct joist *h, struct domain_list *list)
 {
@@ -387,6 +389,72 @@ json_t *host_vcpus(struct joist *h, const struct xen_domctl_getdomaininfo *info,
         }
     }
     joist_buf_free(h, maps);
+    return out;
+}
+
+/* Sums of the values that belong to each description. */
+static json_t *counter_sums(const struct xen_sysctl_perfc_desc *desc, uint32_t counters,
+                            const uint32_t *val, uint32_t vals)
+{
+    json_t *out = json_object();
+    uint32_t at = 0;
+    uint32_t i;
+    uint32_t k;
+
+    for (i = 0; i < counters && desc[i].nr_vals <= vals - at; i++) {
+        json_int_t sum = 0;
+        char name[sizeof(desc[i].name) + 1];
+
+        for (k = 0; k < desc[i].nr_vals; k++) {
+            sum += val[at + k];
+        }
+        at += desc[i].nr_vals;
+        snprintf(name, sizeof(name), "%.*s", (int)sizeof(desc[i].name), desc[i].name);
+        json_object_set_new(out, name, json_integer(sum));
+    }
+    return out;
+}
+
+json_t *host_counters(struct joist *h, bool reset, int *rc)
+{
+    struct xen_sysctl op = { .cmd = XEN_SYSCTL_perfc_op };
+    struct xen_sysctl_perfc_op *p = &op.u.perfc_op;
+    json_t *out = NULL;
+    uint32_t counters;
+    uint32_t vals;
+    char *buf;
+
+    p->cmd = XEN_SYSCTL_PERFCOP_query;
+    *rc = joist_sysctl(h, &op);
+    if (*rc < 0) {
+        return NULL;
+    }
+    counters = p->nr_counters;
+    vals = p->nr_vals;
+    if (counters > COUNTERS_MAX || vals > COUNTERS_MAX * CPUS_MAX) {
+        *rc = -E2BIG;
+        return NULL;
+    }
+    size_t names = counters * sizeof(struct xen_sysctl_perfc_desc);
+    buf = joist_buf_alloc(h, names + vals * sizeof(uint32_t) + 1);
+    if (buf == NULL) {
+        *rc = -ENOMEM;
+        return NULL;
+    }
+    p->desc.va = (uintptr_t)buf;
+    p->val.va = (uintptr_t)buf + names;
+    *rc = joist_sysctl(h, &op);
+    if (*rc >= 0) {
+        *rc = 0;
+        out = counter_sums((const struct xen_sysctl_perfc_desc *)(void *)buf, counters,
+                           (const uint32_t *)(void *)(buf + names), vals);
+    }
+    joist_buf_free(h, buf);
+    if (out != NULL && reset) {
+        op = (struct xen_sysctl){ .cmd = XEN_SYSCTL_perfc_op };
+        p->cmd = XEN_SYSCTL_PERFCOP_reset;
+        (void)joist_sysctl(h, &op);
+    }
     return out;
 }
 

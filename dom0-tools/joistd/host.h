@@ -36,6 +36,10 @@ const char *host_reason_name(int reason);
 /* The machine as `joist info` shows it; NULL with *rc set. */
 json_t *host_info(struct joist *h, int *rc);
 
+/* The hypervisor's counters since the last reset, each the sum over all CPUs, as a JSON object;
+ * with `reset` they go back to zero afterwards.  NULL with *rc set. */
+json_t *host_counters(struct joist *h, bool reset, int *rc);
+
 /* The vCPUs of a domain as a JSON array; NULL with *rc set. */
 json_t *host_vcpus(struct joist *h, const struct xen_domctl_getdomaininfo *info, int *rc);
 

@@ -196,6 +196,17 @@ static json_t *verb_info(struct call *c)
     json_t *out;
     int rc;
 
+    if (arg_flag(c, "counters")) {
+        if (text != NULL) {
+            fail_set(c->f, -EINVAL, "info", text, "counters are the machine's, not a domain's");
+            return NULL;
+        }
+        out = host_counters(c->d->h, arg_flag(c, "reset"), &rc);
+        if (out == NULL) {
+            fail_set(c->f, rc, "info", "hypervisor", "it has no counters: %s", joist_strerror(rc));
+        }
+        return out;
+    }
     if (text != NULL) {
         if (domain_find(c, text, &c->target) != 0 || need_domain(c) != 0) {
             return NULL;
@@ -519,7 +530,7 @@ static json_t *verb_version(struct call *c)
 static const struct verb verbs[] = {
     { "create", verb_create, "config file override cwd paused attach dry_run", NEEDS_LIST },
     { "list", verb_list, "domains", NEEDS_LIST },
-    { "info", verb_info, "domain", NEEDS_LIST },
+    { "info", verb_info, "domain counters reset", NEEDS_LIST },
     { "console", verb_console, "domain number", NEEDS_GUEST },
     { "pause", verb_pause, "domain", NEEDS_GUEST },
     { "unpause", verb_unpause, "domain", NEEDS_GUEST },

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -305,6 +306,25 @@ static int list(struct xen_sysctl_getdomaininfolist *gl)
     return 0;
 }
 
+/* Two counters of two CPUs each. */
+static int counters(struct xen_sysctl_perfc_op *p)
+{
+    struct xen_sysctl_perfc_desc *desc = (void *)(uintptr_t)p->desc.va;
+    uint32_t *val = (void *)(uintptr_t)p->val.va;
+    uint32_t i;
+
+    p->nr_counters = 2;
+    p->nr_vals = 4;
+    for (i = 0; desc != NULL && i < 2; i++) {
+        desc[i].nr_vals = 2;
+        snprintf(desc[i].name, sizeof(desc[i].name), "%s", i == 0 ? "tlb_flushes" : "grant_maps");
+    }
+    for (i = 0; val != NULL && i < 4; i++) {
+        val[i] = 10 * i + 1;
+    }
+    return 0;
+}
+
 static int sysctl(struct xen_sysctl *op)
 {
     struct xen_sysctl_physinfo *pi = &op->u.physinfo;
@@ -331,6 +351,8 @@ static int sysctl(struct xen_sysctl *op)
             .free_pages = fake_free_frames(fake),
         };
         return 0;
+    case XEN_SYSCTL_perfc_op:
+        return counters(&op->u.perfc_op);
     case XEN_SYSCTL_cpupool_op:
         return op->u.cpupool_op.op == XEN_SYSCTL_CPUPOOL_OP_FREEINFO ? 0 : -EINVAL;
     case XEN_SYSCTL_readconsole:

@@ -20,7 +20,7 @@ unit-test_abi-objs := tests/unit/abi/ours.o tests/unit/abi/theirs.o
 # Control and memory calls against a flat stand-in for the core: these link the objects under test and nothing else of it.
 tool-unit-y += test_ctl_x86 test_domctl test_mem_op test_misc_op test_multicall test_sysctl
 fake-core := tests/unit/fake_core.o tests/unit/fake_ctl_port.o
-ctl-objs := $(addprefix xen-core/ctl/, ctl.o ctl_bitmap.o domctl_life.o domctl_mem.o domctl_vcpu.o sysctl_host.o sysctl_sched.o)
+ctl-objs := $(addprefix xen-core/ctl/, ctl.o ctl_bitmap.o domctl_life.o domctl_mem.o domctl_vcpu.o sysctl_host.o sysctl_perfc.o sysctl_sched.o) xen-core/base/counter.o
 unit-test_domctl-objs := $(ctl-objs) $(fake-core)
 unit-test_sysctl-objs := $(ctl-objs) $(fake-core)
 unit-test_mem_op-objs := xen-core/hcall/mem_op.o xen-core/hcall/mem_exchange.o $(fake-core)

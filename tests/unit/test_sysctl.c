@@ -10,6 +10,7 @@
 
 #include "fake_core.h"
 
+#include "base/counter.h"
 #include "ctl/ctl.h"
 
 #define ARG FAKE_GUEST_VA
@@ -45,7 +46,7 @@ static void test_entry(void **state)
     assert_int_equal(call(0), -ENOSYS);
     assert_int_equal(call(13), -ENOSYS);
     assert_int_equal(call(UINT32_MAX), -ENOSYS);
-    assert_int_equal(call(XEN_SYSCTL_perfc_op), -EOPNOTSUPP);
+    assert_int_equal(call(XEN_SYSCTL_tbuf_op), -EOPNOTSUPP);
 }
 
 static void test_physinfo(void **state)
@@ -65,6 +66,44 @@ static void test_physinfo(void **state)
     assert_int_equal(pi->outstanding_pages, 7);
     assert_int_equal(pi->capabilities, XEN_SYSCTL_PHYSCAP_pv | XEN_SYSCTL_PHYSCAP_gnttab_v1);
     assert_int_equal(pi->scrub_pages, 0);
+}
+
+/* Sizes first, then names and values; what two cpus have counted, and nothing after a reset. */
+static void test_counters(void **state)
+{
+    struct xen_sysctl_perfc_op *p = &ctl->u.perfc_op;
+    struct xen_sysctl_perfc_desc *d = fake_at(BUF);
+    uint32_t *val = fake_at(BUF + 4096);
+
+    (void)state;
+    *p = (struct xen_sysctl_perfc_op){ .cmd = XEN_SYSCTL_PERFCOP_reset };
+    assert_int_equal(call(XEN_SYSCTL_perfc_op), 0);
+    assert_int_equal(p->nr_counters, CNT_MAX);
+    assert_int_equal(p->nr_vals, CNT_MAX * 2);
+
+    count(CNT_GRANT_MAP, 3);
+    counters[1].n[CNT_GRANT_MAP] += 4;
+    *p = (struct xen_sysctl_perfc_op){ .cmd = XEN_SYSCTL_PERFCOP_query,
+                                       .desc = { BUF },
+                                       .val = { BUF + 4096 } };
+    assert_int_equal(call(XEN_SYSCTL_perfc_op), 0);
+    for (uint32_t i = 0; i < CNT_MAX; i++) {
+        assert_int_equal(d[i].nr_vals, 2);
+        assert_true(strlen(d[i].name) > 3 && strlen(d[i].name) < sizeof(d[i].name));
+        assert_int_equal(val[2 * i], i == CNT_GRANT_MAP ? 3 : 0);
+        assert_int_equal(val[2 * i + 1], i == CNT_GRANT_MAP ? 4 : 0);
+    }
+    assert_string_equal(d[CNT_TLB_FLUSH].name, "tlb_flushes");
+
+    p->cmd = XEN_SYSCTL_PERFCOP_reset;
+    assert_int_equal(call(XEN_SYSCTL_perfc_op), 0);
+    assert_int_equal(val[2 * CNT_GRANT_MAP] + val[2 * CNT_GRANT_MAP + 1], 0);
+    p->val.va = 64;
+    assert_int_equal(call(XEN_SYSCTL_perfc_op), -EFAULT);
+    p->desc.va = 64;
+    assert_int_equal(call(XEN_SYSCTL_perfc_op), -EFAULT);
+    p->cmd = 3;
+    assert_int_equal(call(XEN_SYSCTL_perfc_op), -EINVAL);
 }
 
 static void test_domain_list(void **state)
@@ -262,9 +301,9 @@ static void test_scheduler(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_entry), TEST(test_physinfo),  TEST(test_domain_list), TEST(test_readconsole),
-        TEST(test_keys),  TEST(test_cpus),      TEST(test_numa),        TEST(test_pci),
-        TEST(test_pool),  TEST(test_scheduler),
+        TEST(test_entry),       TEST(test_physinfo), TEST(test_counters),  TEST(test_domain_list),
+        TEST(test_readconsole), TEST(test_keys),     TEST(test_cpus),      TEST(test_numa),
+        TEST(test_pci),         TEST(test_pool),     TEST(test_scheduler),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -117,6 +117,24 @@ struct xen_sysctl_debug_keys {
 };
 _Static_assert(sizeof(struct xen_sysctl_debug_keys) == 16, "xen_sysctl_debug_keys");
 
+#define XEN_SYSCTL_PERFCOP_reset 1
+#define XEN_SYSCTL_PERFCOP_query 2
+
+struct xen_sysctl_perfc_desc {
+    char name[80];
+    uint32_t nr_vals;
+};
+_Static_assert(sizeof(struct xen_sysctl_perfc_desc) == 84, "xen_sysctl_perfc_desc");
+
+struct xen_sysctl_perfc_op {
+    uint32_t cmd;
+    uint32_t nr_counters; /* out */
+    uint32_t nr_vals;     /* out: of all counters together */
+    gptr_t desc;          /* struct xen_sysctl_perfc_desc[nr_counters], or null */
+    gptr_t val;           /* uint32_t[nr_vals], or null */
+};
+_Static_assert(sizeof(struct xen_sysctl_perfc_op) == 32, "xen_sysctl_perfc_op");
+
 struct xen_sysctl_cpuinfo {
     uint64_t idletime; /* ns */
 };
@@ -276,6 +294,7 @@ struct xen_sysctl {
         struct xen_sysctl_readconsole readconsole;
         struct xen_sysctl_tbuf_op tbuf_op;
         struct xen_sysctl_physinfo physinfo;
+        struct xen_sysctl_perfc_op perfc_op;
         struct xen_sysctl_cputopoinfo cputopoinfo;
         struct xen_sysctl_pcitopoinfo pcitopoinfo;
         struct xen_sysctl_numainfo numainfo;

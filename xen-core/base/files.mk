@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-core-y += $(addprefix xen-core/base/, lock.o log.o panic.o timer.o console.o)
+core-y += $(addprefix xen-core/base/, lock.o log.o panic.o timer.o console.o counter.o)

@@ -71,6 +71,9 @@ int64_t sysctl_cputopoinfo(struct vcpu *v, struct xen_sysctl *op);
 int64_t sysctl_numainfo(struct vcpu *v, struct xen_sysctl *op);
 int64_t sysctl_pcitopoinfo(struct vcpu *v, struct xen_sysctl *op);
 
+/* sysctl_perfc.c */
+int64_t sysctl_perfc_op(struct vcpu *v, struct xen_sysctl *op);
+
 /* sysctl_sched.c */
 int64_t sysctl_sched_id(struct vcpu *v, struct xen_sysctl *op);
 int64_t sysctl_cpupool_op(struct vcpu *v, struct xen_sysctl *op);

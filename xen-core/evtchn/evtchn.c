@@ -12,6 +12,7 @@
 #include "port/cpu.h"
 
 #include "abi/errno.h"
+#include "base/counter.h"
 #include "base/log.h"
 #include "base/panic.h"
 #include "evtchn/evtchn_priv.h"
@@ -228,6 +229,7 @@ int64_t evtchn_send_interdomain(struct evtchn *e)
     uint64_t w = atomic_load_explicit(&e->word, memory_order_relaxed);
     if (ew_state(w) == ES_INTERDOMAIN) {
         struct domain *rd = e->peer;
+        count(CNT_EVENT_SEND, 1);
         uint32_t rport = ew_arg(w);
         evtchn_set_pending_movable(rd, rport, evtchn_of(rd->evtchn, rport));
     } else if (ew_state(w) != ES_UNBOUND) {

@@ -13,6 +13,7 @@
 #include "port/grant_map.h"
 #include "port/mmu.h"
 
+#include "base/counter.h"
 #include "base/nospec.h"
 #include "base/panic.h"
 #include "domain/domain.h"
@@ -127,6 +128,7 @@ static int64_t gnttab_op_map_grant_ref(struct vcpu *v, void *arg)
         return 0;
     }
     op->status = domain_is_dying(rd) ? GNTST_bad_domain : map_from(v, op, rd);
+    count(CNT_GRANT_MAP, op->status == GNTST_okay);
     domain_put(rd);
     return 0;
 }
@@ -241,10 +243,12 @@ static int64_t unmap_batch(struct vcpu *v, gptr_t uop, uint64_t n, uint64_t *don
 
     if (flush) {
         port_tlb_flush(&v->d->dirty_cpus);
+        count(CNT_GRANT_FLUSH, 1);
     }
     for (uint64_t k = 0; k < i; k++) {
         if (u[k].gone != 0) {
             unmap_finish(v, &u[k]);
+            count(CNT_GRANT_UNMAP, 1);
         }
     }
     return rc;
@@ -266,6 +270,8 @@ static int64_t gnttab_op_unmap_and_replace(struct vcpu *v, void *arg)
     if (u.gone != 0) {
         port_tlb_flush(&v->d->dirty_cpus);
         unmap_finish(v, &u);
+        count(CNT_GRANT_FLUSH, 1);
+        count(CNT_GRANT_UNMAP, 1);
     }
     return 0;
 }
@@ -374,6 +380,7 @@ static int64_t gnttab_op_copy(struct vcpu *v, void *arg)
     struct gnttab_copy *op = arg;
 
     op->status = gnttab_copy_one(v->d, op);
+    count(CNT_GRANT_COPY, op->status == GNTST_okay);
     return 0;
 }
 

@@ -21,6 +21,7 @@
 
 #include "abi/errno.h"
 #include "abi/vcpu.h"
+#include "base/counter.h"
 #include "base/log.h"
 #include "base/panic.h"
 #include "domain/domain.h"
@@ -542,6 +543,7 @@ void sched_run(void)
     spin_unlock(&q->lock);
 
     if (next != prev) {
+        count(CNT_SWITCH, 1);
         port_vcpu_switch(prev, next);
     }
     port_irq_restore(flags);

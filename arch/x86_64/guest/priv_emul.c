@@ -9,6 +9,7 @@
 
 #include "abi/arch_x86_64.h"
 #include "abi/xen.h"
+#include "base/counter.h"
 #include "cpu/msr.h"
 #include "domain/domain.h"
 #include "domain/vcpu.h"
@@ -337,6 +338,7 @@ bool priv_emulate(struct vcpu *v, struct regs *r)
     if (o == EMU_DONE) {
         r->rip += i.length;
     }
+    count(CNT_INSN, 1);
     return true;
 }
 

@@ -9,6 +9,7 @@
  */
 #include "guest/mm_x86.h"
 
+#include "base/counter.h"
 #include "domain/vcpu.h"
 #include "guest/insn.h"
 #include "guest/pt_l1.h"
@@ -353,5 +354,6 @@ bool pt_write_emulate(struct vcpu *v, struct regs *r, uint64_t va)
         return false;
     }
     finish_insn(&i, &s, r, &done);
+    count(CNT_MMU_WRITE, 1);
     return true;
 }

@@ -15,6 +15,7 @@
 
 #include <stddef.h>
 
+#include "base/counter.h"
 #include "port/copy.h"
 #include "port/cpu.h"
 #include "port/irq.h"
@@ -285,6 +286,7 @@ void hcall_finish_slow(struct regs *r, int64_t rc, uint64_t nr)
         return;
     }
     if (rc == HC_AGAIN) {
+        count(CNT_PREEMPT, 1);
         r->rax = nr;
         r->rip -= 2;
         return;

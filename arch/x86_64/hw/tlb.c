@@ -15,6 +15,7 @@
 
 #include <stdatomic.h>
 
+#include "base/counter.h"
 #include "base/cpumask.h"
 #include "hw/asm.h"
 #include "cpu/msr.h"
@@ -68,6 +69,7 @@ void tlb_serve(void)
             cpu_wbinvd();
         }
         port_tlb_flush_local();
+        count(CNT_TLB_FLUSH, 1);
         atomic_store(&c->answered, asked);
     }
     port_irq_restore(flags);
@@ -100,10 +102,12 @@ static void flush_since(const struct cpumask *mask, uint64_t stamp)
          cpu = next_stale(mask, cpu + 1, stamp)) {
         ticket[cpu] = atomic_fetch_add(&cpus[cpu].asked, 1) + 1;
         cpumask_set(&sent, cpu);
+        count(CNT_TLB_ASK, 1);
         smp_send(cpu, VEC_IPI_TLB);
     }
     if (cpumask_test(mask, self) && atomic_load(&cpus[self].flushed) <= stamp) {
         port_tlb_flush_local();
+        count(CNT_TLB_FLUSH, 1);
     }
     cpumask_for_each(cpu, &sent)
     {
