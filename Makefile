@@ -323,6 +323,13 @@ check-qemu: hypervisor $(guests-all) $(stub-efi)
 	    loader=$$?; \
 	    $(PYTHON) scripts/stage.py $(O)/test-results qemu tests/qemu/run_guests.py --efi $(O)/joist.efi && exit $$loader
 
+# The same guests with a hypervisor that stops long operations at every check point.
+check-yield: $(guests-all)
+	@mkdir -p $(O)/yield
+	$(Q)(cat $(KCONFIG_CONFIG); echo CONFIG_PREEMPT_ALWAYS=y) > $(O)/yield/.config
+	$(Q)$(MAKE) O=$(O)/yield KCONFIG_CONFIG=$(O)/yield/.config hypervisor
+	$(Q)$(PYTHON) scripts/stage.py $(O)/test-results yield tests/qemu/run_guests.py --efi $(O)/yield/joist.efi
+
 check-system: all $(bench-all) $(guests-all) $(system-progs)
 	$(Q)$(PYTHON) scripts/stage.py $(O)/test-results system tests/system/run.py --efi $(O)/joist.efi $(if $(LONG),--long)
 
@@ -343,7 +350,7 @@ test: setup
 	$(Q)$(PYTHON) scripts/tally.py $(O) lint unit check-cli fuzz-smoke all-configs check-build check-qemu check-system
 
 test-long: setup
-	$(Q)LONG=1 FUZZ_SECONDS=60 $(PYTHON) scripts/tally.py $(O) lint unit check-cli fuzz-smoke all-configs check-build check-qemu check-system
+	$(Q)LONG=1 FUZZ_SECONDS=60 $(PYTHON) scripts/tally.py $(O) lint unit check-cli fuzz-smoke all-configs check-build check-qemu check-yield check-system
 
 bench: all $(bench-all)
 	$(Q)$(PYTHON) tests/bench/bench.py --efi $(O)/joist.efi
@@ -379,5 +386,5 @@ help:
 lint-%:
 	$(Q)$(PYTHON) tests/lint/lint.py $*
 
-.PHONY: check-build all hypervisor tools host-lib core-lib unit-build fuzz-build unit fuzz-smoke fuzz lint check-qemu check-system all-configs setup check \
+.PHONY: check-build check-yield all hypervisor tools host-lib core-lib unit-build fuzz-build unit fuzz-smoke fuzz lint check-qemu check-system all-configs setup check \
         test test-long bench run install clean format help menuconfig defconfig olddefconfig

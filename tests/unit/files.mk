@@ -59,3 +59,8 @@ unit-test_lapic-objs := arch/x86_64/hw/lapic.o
 unit-test_tsc-objs := arch/x86_64/hw/tsc.o
 unit-test_cpu-objs := tests/unit/recorded/cpu.o
 cflags-tests/unit/recorded/cpu.o := -iquote tests/unit/recorded
+
+# Allocations and the start of lines go through the test, which lets them fail.
+unit-y += test_sweep
+unit-test_sweep-objs := tests/unit/mm_kit.o
+unit-test_sweep-ldlibs := $(foreach f,heap_alloc heap_alloc_domain heap_alloc_shared pool_alloc msi_setup port_irq_startup,-Wl$(,)--wrap=$(f))

@@ -15,6 +15,7 @@
 #include "abi/errno.h"
 #include "abi/hcall_nr.h"
 #include "abi/types.h"
+#include "config.h"
 
 struct vcpu;
 struct domain;
@@ -75,8 +76,9 @@ int hcall_check_who(const struct vcpu *v, uint8_t who);
  * for rax; HC_AGAIN = rewind. */
 int64_t hcall_dispatch(struct vcpu *v, uint64_t nr, struct hcall_args *a);
 
-/* Should a long operation stop here and return HC_AGAIN? */
-#define hcall_preempt_check() port_cpu_work_pending()
+/* Should a long operation stop here and return HC_AGAIN? It has made progress since it was called.
+ */
+#define hcall_preempt_check() (CONFIG_PREEMPT_ALWAYS || port_cpu_work_pending())
 
 /* The handlers that xen-core implements for every machine. */
 int64_t hc_multicall(struct vcpu *v, struct hcall_args *a);
