@@ -9,9 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "common/log.h"
+#include "consoled/channel.h"
 #include "consoled/ring.h"
 
 #define GRANT_CONSOLE   0u /* reserved grant reference of the console ring */
@@ -32,11 +34,11 @@ static char *file_name(const char *name)
     return out;
 }
 
-struct console *console_find(struct consoled *d, uint16_t domid)
+struct console *console_find(struct consoled *d, uint16_t domid, uint32_t number)
 {
     struct console *c = d->consoles;
 
-    while (c && (c->domid != domid || c->died_ms)) {
+    while (c && (c->domid != domid || c->number != number || c->died_ms)) {
         c = c->next;
     }
     return c;
@@ -53,8 +55,8 @@ static void set_events(struct console *c)
 static void push_backlog(struct console *c)
 {
     while (c->backlog.len > 0) {
-        ssize_t n = write(c->pty.master, buf_data(&c->backlog), c->backlog.len);
-        if (n <= 0) {
+        ssize_t n = write(c->terminal.fd, buf_data(&c->backlog), c->backlog.len);
+        if (n <= 0) { /* with no client either */
             break;
         }
         buf_drop(&c->backlog, (size_t)n);
@@ -131,6 +133,15 @@ static void serve(struct console *c)
     set_events(c);
 }
 
+/* The client of a channel has gone. */
+static void drop_client(struct console *c)
+{
+    if (c->path && c->terminal.fd >= 0) {
+        close(c->terminal.fd);
+        c->terminal.fd = -1;
+    }
+}
+
 static void on_terminal(struct ev_fd *src, short revents)
 {
     struct console *c = src->owner;
@@ -149,9 +160,29 @@ static void on_terminal(struct ev_fd *src, short revents)
         if (n > 0) {
             (void)ring_put(c->ring, chunk, (size_t)n);
             (void)joist_evtchn_notify(c->daemon->xen, (uint32_t)c->port);
+        } else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
+            drop_client(c);
         }
+    } else if (revents & (POLLHUP | POLLERR)) {
+        drop_client(c); /* and what it sent without the guest having room for it */
     }
     set_events(c);
+}
+
+/* One client at a time: another one is told by the end of its connection. */
+static void on_client(struct ev_fd *src, short revents)
+{
+    struct console *c = src->owner;
+    int fd = accept4(src->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+    (void)revents;
+    if (fd >= 0 && c->terminal.fd >= 0) {
+        close(fd);
+    } else if (fd >= 0) {
+        c->terminal.fd = fd;
+        push_backlog(c);
+        set_events(c);
+    }
 }
 
 void console_on_event(struct ev_fd *src, short revents)
@@ -202,8 +233,11 @@ static int map_ring(struct console *c)
     };
     int rc;
 
-    c->ring = joist_grant_map(xen, c->domid, GRANT_CONSOLE, &rc);
-    if (!c->ring) {
+    if (c->number && c->frame > UINT32_MAX) {
+        return -EINVAL;
+    }
+    c->ring = joist_grant_map(xen, c->domid, c->number ? (uint32_t)c->frame : GRANT_CONSOLE, &rc);
+    if (!c->ring && c->number == 0) {
         c->ring = joist_foreign_map(xen, &req, &rc);
         c->is_foreign = c->ring != NULL;
     }
@@ -230,6 +264,52 @@ static void unmap_ring(struct console *c)
     c->ring = NULL;
 }
 
+/* A guest's name as part of a file name, with the number of all consoles but the first. */
+static char *console_name(const struct console_place *place)
+{
+    char *base = file_name(place->name);
+    char *name = base;
+
+    if (place->number && asprintf(&name, "%s-%u", base, place->number) < 0) {
+        abort();
+    }
+    if (name != base) {
+        free(base);
+    }
+    return name;
+}
+
+/* The side that people and programs see. */
+static int open_outside(struct console *c)
+{
+    c->listener.fd = -1;
+    c->terminal = (struct ev_fd){ .fd = -1, .handler = on_terminal, .owner = c };
+    if (c->path) {
+        int fd = channel_listen(c->path);
+        c->listener =
+            (struct ev_fd){ .fd = fd, .events = POLLIN, .handler = on_client, .owner = c };
+        return fd < 0 ? fd : 0;
+    }
+    int rc = pty_open(&c->pty);
+    c->terminal.fd = c->pty.master;
+    return rc;
+}
+
+/* What a terminal has besides: a log, and a link by name. */
+static void open_records(struct console *c)
+{
+    const struct consoled *d = c->daemon;
+    int rc = logfile_open(&c->log, d->log_dir, c->name, d->log_budget);
+
+    if (rc < 0) {
+        log_warn("console log of %s: %s: nothing is logged", c->name, joist_strerror(rc));
+    }
+    rc = console_link(c->pty.path, d->link_dir, c->name);
+    if (rc < 0) {
+        log_warn("console link of %s: %s", c->name, joist_strerror(rc));
+    }
+}
+
 struct console *console_open(struct consoled *d, const struct console_place *place)
 {
     struct console *c = xalloc(sizeof(*c));
@@ -237,7 +317,9 @@ struct console *console_open(struct consoled *d, const struct console_place *pla
 
     c->daemon = d;
     c->domid = place->domid;
-    c->name = file_name(place->name);
+    c->number = place->number;
+    c->name = console_name(place);
+    c->path = place->path ? xstrdup(place->path) : NULL;
     c->remote = place->port;
     c->frame = place->frame;
     c->port = -1;
@@ -246,26 +328,24 @@ struct console *console_open(struct consoled *d, const struct console_place *pla
     c->log.fd = -1;
     rc = map_ring(c);
     if (rc == 0) {
-        rc = pty_open(&c->pty);
+        rc = open_outside(c);
     }
     if (rc < 0) {
-        log_warn("console of domain %u: %s", c->domid, joist_strerror(rc));
+        log_warn("console %u of domain %u%s%s: %s", c->number, c->domid, c->path ? ", " : "",
+                 c->path ? c->path : "", joist_strerror(rc));
         unmap_ring(c);
+        free(c->path);
         free(c->name);
         free(c);
         return NULL;
     }
-    rc = logfile_open(&c->log, d->log_dir, c->name, d->log_budget);
-    if (rc < 0) {
-        log_warn("console log of %s: %s: nothing is logged", c->name, joist_strerror(rc));
-    }
-    rc = console_link(c->pty.path, d->link_dir, c->name);
-    if (rc < 0) {
-        log_warn("console link of %s: %s", c->name, joist_strerror(rc));
+    if (!c->path) {
+        open_records(c);
+    } else {
+        evloop_add(d->loop, &c->listener);
     }
     c->next = d->consoles;
     d->consoles = c;
-    c->terminal = (struct ev_fd){ .fd = c->pty.master, .handler = on_terminal, .owner = c };
     set_events(c);
     evloop_add(d->loop, &c->terminal);
     serve(c);
@@ -278,6 +358,10 @@ void console_died(struct console *c)
 
     if (c->ring && !c->is_broken) {
         (void)drain(c, sizeof(c->ring->out));
+    }
+    if (c->path) {
+        console_free(c);
+        return;
     }
     unmap_ring(c);
     c->is_waiting = false;
@@ -304,9 +388,16 @@ void console_free(struct console *c)
     *link = c->next;
     unmap_ring(c);
     evloop_del(c->daemon->loop, &c->terminal);
+    drop_client(c);
+    if (c->path) {
+        evloop_del(c->daemon->loop, &c->listener);
+        close(c->listener.fd);
+        (void)unlink(c->path);
+    }
     pty_close(&c->pty);
     logfile_close(&c->log);
     buf_free(&c->backlog);
+    free(c->path);
     free(c->name);
     free(c);
 }

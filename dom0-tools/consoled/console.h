@@ -7,6 +7,10 @@
  * finds its ring full and waits, and the control domain has its time. LINK_DIR/NAME leads to
  * the terminal. When the guest dies it leads to the log file instead; the terminal stays until
  * the programs that have it open have read the rest.
+ *
+ * Consoles from number 1 on belong to the guest's own driver: their page is granted, and they end
+ * when the driver closes them. A channel among them leads to a unix socket instead of a terminal:
+ * one client at a time, nothing is logged, and what nobody takes is kept up to the backlog.
  */
 #pragma once
 
@@ -38,9 +42,10 @@ struct consoled {
 struct console {
     struct consoled *daemon;
     uint16_t domid;
+    uint32_t number;                /* 0: the first, which the toolstack made */
     char *name;                     /* as file name */
     uint32_t remote;                /* event channel of the guest */
-    uint64_t frame;                 /* of the ring, as the store says */
+    uint64_t frame;                 /* of the ring (number 0), or its grant, as the store says */
     struct xencons_interface *ring; /* NULL: the guest is gone */
     bool is_foreign;                /* mapped by frame, not by grant */
     bool is_broken;                 /* its positions made no sense: not served any more */
@@ -49,7 +54,9 @@ struct console {
     uint32_t allowance;
     uint64_t died_ms; /* 0: alive */
     struct pty pty;
-    struct ev_fd terminal;
+    char *path;            /* of a channel's socket; NULL: a terminal */
+    struct ev_fd listener; /* of that socket */
+    struct ev_fd terminal; /* or the channel's client; fd -1: none */
     struct logfile log;
     struct buf backlog; /* output that the terminal has not taken */
     struct console *next;
@@ -57,15 +64,17 @@ struct console {
 
 struct console_place {
     uint16_t domid;
-    const char *name;
-    uint64_t frame;
+    uint32_t number;
+    const char *name; /* of the guest */
+    uint64_t frame;   /* number 0: machine frame of the ring; else its grant */
     uint32_t port;
+    const char *path; /* of a channel's socket, or NULL */
 };
 
 /* Connects to a guest's console. NULL with a line in the log when its ring or terminal cannot be
    had. */
 struct console *console_open(struct consoled *d, const struct console_place *place);
-struct console *console_find(struct consoled *d, uint16_t domid);
+struct console *console_find(struct consoled *d, uint16_t domid, uint32_t number);
 /* The guest is gone: last output, then ring, port and log file are given back. */
 void console_died(struct console *c);
 void console_free(struct console *c);

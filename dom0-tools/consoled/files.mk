@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # The console daemon. consoled-core-y is all of it but main(), for the tests.
-consoled-core-y := dom0-tools/consoled/console.o dom0-tools/consoled/guests.o \
-    dom0-tools/consoled/logfile.o dom0-tools/consoled/pty.o dom0-tools/consoled/ring.o
+consoled-core-y := dom0-tools/consoled/channel.o dom0-tools/consoled/console.o dom0-tools/consoled/guests.o \
+    dom0-tools/consoled/logfile.o dom0-tools/consoled/pty.o dom0-tools/consoled/ring.o dom0-tools/consoled/second.o
 
 tools-y += joist-consoled
 tool-joist-consoled-y := dom0-tools/consoled/main.o dom0-tools/libjoist/store.o $(consoled-core-y) $(libjoist-y) \

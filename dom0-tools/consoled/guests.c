@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "consoled/second.h"
 
 #define RETRY_MS  100
 #define DOMID_MAX 0x7fefu
@@ -69,6 +70,8 @@ static void watch_console(struct guests *g, uint16_t domid)
 
     (void)snprintf(path, sizeof(path), "/local/domain/%u/console", domid);
     (void)store_watch(g->store, path, "console");
+    (void)snprintf(path, sizeof(path), "/local/domain/%u/device/console", domid);
+    (void)store_watch(g->store, path, "console");
 }
 
 /* The toolstack gave the console another ring or port (a restore does). */
@@ -77,9 +80,9 @@ static bool has_moved(const struct console *c, const struct console_place *place
     return c->remote != place->port || c->frame != place->frame;
 }
 
-static void look_at(struct guests *g, uint16_t domid)
+static void look_at_first(struct guests *g, uint16_t domid)
 {
-    struct console *c = console_find(g->daemon, domid);
+    struct console *c = console_find(g->daemon, domid, 0);
     struct console_place place = { .domid = domid };
     uint64_t frame;
     uint64_t port;
@@ -111,6 +114,12 @@ static void look_at(struct guests *g, uint16_t domid)
     }
 }
 
+static void look_at(struct guests *g, uint16_t domid)
+{
+    look_at_first(g, domid);
+    second_look(g, domid);
+}
+
 static bool is_gone(struct guests *g, uint16_t domid)
 {
     struct joist_dominfo info;
@@ -129,6 +138,8 @@ static void bury(struct guests *g)
         next = c->next;
         if (!c->died_ms && is_gone(g, c->domid)) {
             (void)snprintf(path, sizeof(path), "/local/domain/%u/console", c->domid);
+            (void)store_unwatch(g->store, path, "console");
+            (void)snprintf(path, sizeof(path), "/local/domain/%u/device/console", c->domid);
             (void)store_unwatch(g->store, path, "console");
             console_died(c);
         }
@@ -152,7 +163,7 @@ static void look_at_all(struct guests *g, bool is_afresh)
         if (!*name || *end || domid == 0 || domid > DOMID_MAX) {
             continue;
         }
-        bool is_known = console_find(g->daemon, (uint16_t)domid) != NULL;
+        bool is_known = console_find(g->daemon, (uint16_t)domid, 0) != NULL;
         if ((is_afresh || !is_known) && !is_gone(g, (uint16_t)domid)) {
             look_at(g, (uint16_t)domid);
         }

@@ -36,6 +36,8 @@ static const uint16_t allowed[] = {
     SYS_accept,
     SYS_shutdown,
     SYS_close,
+    SYS_sigaltstack,
+    SYS_dup2,
     SYS_poll,
     SYS_ppoll,
     SYS_select,

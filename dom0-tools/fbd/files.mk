@@ -16,5 +16,5 @@ fuzz-fuzz_fbd-objs := $(fbd-test-objs)
 fuzz-fuzz_fbd-lib = $(O)/libtools-host.a
 
 tool-unit-y += test_fbd_vnc
-unit-test_fbd_vnc-objs := $(fbd-test-objs) $(addprefix dom0-tools/fbd/,control.o listen.o vnc.o)
+unit-test_fbd_vnc-objs := $(fbd-test-objs) $(addprefix dom0-tools/fbd/,control.o confine.o listen.o vnc.o)
 unit-test_fbd_vnc-ldlibs := -lvncserver

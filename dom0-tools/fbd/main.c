@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/log.h"
@@ -183,8 +184,7 @@ static int acquire(const struct options *o, struct listen_place *vnc, struct joi
 /* Says how the start went, and gives the standard descriptors back. */
 static void report(int null, const char *word, const char *text)
 {
-    (void)printf("%s %s\n", word, text);
-    (void)fflush(stdout);
+    (void)dprintf(STDOUT_FILENO, "%s %s\n", word, text);
     (void)dup2(null, STDIN_FILENO);
     (void)dup2(null, STDOUT_FILENO);
     close(null);
@@ -192,7 +192,7 @@ static void report(int null, const char *word, const char *text)
 
 static int serve(struct control *c, const struct sockets *s)
 {
-    int rc = evloop_catch_signals(c->loop);
+    int rc = 0;
 
     control_begin(c, s->control);
     if (s->tcp >= 0) {
@@ -229,7 +229,9 @@ static int run(const struct options *o, struct joist *xen)
     c.port = s.tcp >= 0 ? vnc.port : 0;
     c.fb = (struct guestfb){ .xen = xen, .domid = (uint16_t)o->domid, .port = -1 };
     c.kbd = (struct guestkbd){ .xen = xen, .domid = (uint16_t)o->domid, .port = -1 };
-    rc = vnc_open(&c.vnc, c.loop, &c.kbd, o->name, o->password);
+    rc = evloop_catch_signals(c.loop); /* from here on no descriptor is opened by ourselves */
+    tzset();
+    rc = rc < 0 ? rc : vnc_open(&c.vnc, c.loop, &c.kbd, o->name, o->password);
     (void)snprintf(text, sizeof(text), "%u", c.port);
     rc = rc == 0 ? confine() : rc;
     report(null, rc == 0 ? "ok" : "error", rc == 0 ? text : strerror(-rc));

@@ -26,6 +26,7 @@
 static const struct dev_host *const hosts[DEV_KINDS] = {
     [DEV_VBD] = &disk_host,
     [DEV_VIF] = &vif_host,
+    [DEV_CONSOLE] = &channel_host,
     [DEV_VFB] = &vfb_host,
     [DEV_VKB] = &vkb_host,
 };

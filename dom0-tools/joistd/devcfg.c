@@ -13,6 +13,7 @@
 static const struct dev_class *const classes[DEV_KINDS] = {
     [DEV_VBD] = &disk_class,
     [DEV_VIF] = &vif_class,
+    [DEV_CONSOLE] = &channel_class,
     [DEV_VFB] = &vfb_class,
     [DEV_VKB] = &vkb_class,
 };

@@ -4,4 +4,4 @@
 
 #include "joistd/dev.h"
 
-extern const struct dev_host disk_host, vif_host, vfb_host, vkb_host;
+extern const struct dev_host disk_host, vif_host, vfb_host, vkb_host, channel_host;

@@ -21,6 +21,7 @@ import daemons  # noqa: E402
 import devices  # noqa: E402
 import dropin  # noqa: E402
 import guests  # noqa: E402
+import screens  # noqa: E402
 import wrappings  # noqa: E402
 
 # Groups of the long form only: `commands` walks the whole command table of tests/cli on a real control domain.
@@ -37,6 +38,8 @@ GROUPS = [
      [blocks.files, blocks.refused, blocks.plugging, blocks.images, blocks.killed]),
     ("dropin", {"tools": "stock"}, [dropin.boot, dropin.domu_create, dropin.lifecycle]),
     ("wrappings", {"share": wrappings.SHARE, "cmdline": "joist.share"}, [wrappings.whole, wrappings.damaged]),
+    ("screens", {"extra": screens.machine_args, "share": screens.SHARE, "cmdline": "joist.share"},
+     [screens.picture, screens.survives, screens.refused]),
     ("boots", None, [boots.one_cpu, boots.four_cpus_6g, boots.eight_cpus, boots.sixteen_gb, boots.dom0_kernels,
                      boots.damaged_kernels, boots.cloud_kernel]),
 ]

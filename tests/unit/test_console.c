@@ -301,7 +301,7 @@ static void test_death(void **state)
     print_as_guest(1, "panic!");
     console_died(c);
     assert_false(fake.is_mapped[1]);
-    assert_null(console_find(&s.d, 1));
+    assert_null(console_find(&s.d, 1, 0));
     expect_read(fd, "panic!\r\n(the guest is gone)\r\n");
     (void)snprintf(path, sizeof(path), "%s/gone", s.dir);
     assert_true(readlink(path, link, sizeof(link) - 1) > 0);
@@ -309,7 +309,7 @@ static void test_death(void **state)
     assert_true(size_of(s.dir, "console-gone.log") > 6);
     /* one of the same name may come while the old terminal is still open */
     assert_non_null(open_console(&s, 2, "gone"));
-    assert_non_null(console_find(&s.d, 2));
+    assert_non_null(console_find(&s.d, 2, 0));
     close(fd);
     for (int i = 0; i < 100 && s.d.consoles->next; i++) {
         assert_int_equal(evloop_turn(s.d.loop, 10), 0);

@@ -1,0 +1,306 @@
+# SPDX-License-Identifier: MIT
+"""Scenarios of guests' screens, keyboards, second consoles and channels. The viewer is ours, on the host, through a
+forwarded port; the guest runs the distribution's generic kernel, which has both front ends."""
+import os
+import re
+import socket
+import struct
+import time
+import zlib
+
+from system import IMAGE, Skip, demand, harness
+
+SHARE = os.path.join(harness.BUILD, "run", "screens")
+os.makedirs(SHARE, exist_ok=True)
+PORTS = {}
+FBD = "joist-fbd"
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def machine_args():
+    """A network card behind which port 5900 of the control domain is a port of the host."""
+    PORTS[5900] = free_port()
+    kernel = os.path.join(SHARE, "vmlinuz")
+    if os.path.exists(kernel):
+        os.unlink(kernel)
+    harness.link_or_copy(os.path.join(IMAGE, "vmlinuz-dom0"), kernel)
+    return ["-netdev", "user,id=n0,hostfwd=tcp:127.0.0.1:%d-10.0.2.15:5900" % PORTS[5900],
+            "-device", "virtio-net-pci,netdev=n0"]
+
+
+class Viewer:
+    """The few words of RFB 3.8 that a viewer needs; raw encoding."""
+
+    def __init__(self, port, timeout=20):
+        self.sock = socket.create_connection(("127.0.0.1", port), timeout=timeout)
+        demand(self.get(12).startswith(b"RFB 003.00"), "no VNC server answers")
+        self.sock.sendall(b"RFB 003.008\n")
+        kinds = self.get(self.get(1)[0])
+        self.kinds = list(kinds)
+        if 1 not in kinds:
+            return
+        self.sock.sendall(b"\1")
+        demand(self.get(4) == b"\0\0\0\0", "the server refuses")
+        self.sock.sendall(b"\1")
+        self.width, self.height = struct.unpack(">HH", self.get(4))
+        self.format = self.get(16)
+        demand(self.format[0] == 32, "%d bits per pixel" % self.format[0])
+        self.title = self.get(struct.unpack(">I", self.get(4))[0]).decode()
+        self.sock.sendall(struct.pack(">BBHii", 2, 0, 2, 0, -223))
+        self.pixels = bytearray(self.width * self.height * 4)
+
+    def get(self, size):
+        data = b""
+        while len(data) < size:
+            more = self.sock.recv(min(size - len(data), 1 << 16))
+            demand(more, "the server closed the connection")
+            data += more
+        return data
+
+    def want(self, incremental):
+        self.sock.sendall(struct.pack(">BBHHHH", 3, incremental, 0, 0, self.width, self.height))
+
+    def update(self):
+        """Takes one update; the bytes of pixels that it brought."""
+        total = 0
+        demand(self.get(1) == b"\0", "no update")
+        for _ in range(struct.unpack(">xH", self.get(3))[0]):
+            x, y, w, h, kind = struct.unpack(">HHHHi", self.get(12))
+            if kind == -223:
+                self.width, self.height = w, h
+                self.pixels = bytearray(w * h * 4)
+                continue
+            for line in range(y, y + h):
+                at = (line * self.width + x) * 4
+                self.pixels[at:at + w * 4] = self.get(w * 4)
+            total += w * h * 4
+        return total
+
+    def frame(self):
+        self.want(0)
+        self.update()
+        return bytes(self.pixels)
+
+    def rgb(self):
+        p = self.frame()
+        out = bytearray(self.width * self.height * 3)
+        out[0::3], out[1::3], out[2::3] = p[2::4], p[1::4], p[0::4]
+        return bytes(out)
+
+    def quiet(self, secs):
+        """Whether nothing arrives for so long."""
+        self.sock.settimeout(secs)
+        try:
+            return not self.sock.recv(1)
+        except socket.timeout:
+            return True
+        finally:
+            self.sock.settimeout(20)
+
+    def type(self, text):
+        for c in text:
+            key = {"\n": 0xff0d}.get(c, ord(c))
+            for down in (1, 0):
+                self.sock.sendall(struct.pack(">BBHI", 4, down, 0, key))
+
+    def close(self):
+        self.sock.close()
+
+
+def png_rgb(path):
+    """Width, height and pixels of a PNG of 8 bits RGB, as ours are."""
+    with open(path, "rb") as f:
+        data = f.read()
+    demand(data[:8] == b"\x89PNG\r\n\x1a\n", "%s is no PNG" % path)
+    at, packed = 8, b""
+    while at < len(data):
+        size, kind = struct.unpack_from(">I4s", data, at)
+        body = data[at + 8:at + 8 + size]
+        demand(zlib.crc32(kind + body) == struct.unpack_from(">I", data, at + 8 + size)[0], "a bad sum in the PNG")
+        if kind == b"IHDR":
+            width, height, depth, colour = struct.unpack_from(">IIBB", body)
+            demand((depth, colour) == (8, 2), "the PNG is not RGB")
+        packed += body if kind == b"IDAT" else b""
+        at += 12 + size
+    raw, line, out, before = zlib.decompress(packed), width * 3, [], bytes(width * 3)
+    for y in range(height):
+        kind, now = raw[y * (line + 1)], bytearray(raw[y * (line + 1) + 1:(y + 1) * (line + 1)])
+        for i in range(line) if kind else ():
+            a, b = now[i - 3] if i >= 3 else 0, before[i]
+            c = before[i - 3] if i >= 3 else 0
+            paeth = min((abs(b - c), 0, a), (abs(a - c), 1, b), (abs(a + b - 2 * c), 2, c))[2]
+            now[i] = now[i] + (a, b, (a + b) // 2, paeth)[kind - 1] & 255
+        before = bytes(now)
+        out.append(before)
+    return width, height, b"".join(out)
+
+
+def need_ours(args):
+    if args.tools != "joist":
+        raise Skip("screens are those of joist")
+
+
+def net_up(h):
+    h.must("ip link set eth0 up; ip addr replace 10.0.2.15/24 dev eth0")
+
+
+def make(h, name, vfb, *more):
+    h.create(name, 'kernel="/share/vmlinuz"', 'cmdline="console=tty0 console=hvc0 vt.global_cursor_default=0"',
+             'vfb=["%s"]' % vfb, *more)
+
+
+def wait_state(h, name, kind, want="4", secs=60):
+    dom = h.domains()[name][0]
+    node = "/local/domain/0/backend/%s/%d/0/state" % (kind, dom)
+    end = time.monotonic() + secs
+    while True:
+        got = h.sh("xenstore-read " + node).strip()
+        if got == want:
+            return
+        demand(time.monotonic() < end, "%s of %s is in state %s, not %s: %s" % (
+            kind, name, got, want, h.sh("tail -n 5 /var/log/joist/joistd.log /var/log/joist/joist-fbd.log")))
+        h.cmd("sleep 0.3")
+
+
+def pid_of(h, name):
+    out = h.sh("pidof " + name).split()
+    return out[0] if out else ""
+
+
+def connected(port, secs=20):
+    """A viewer, as soon as one is let in."""
+    end = time.monotonic() + secs
+    while True:
+        try:
+            return Viewer(port)
+        except Exception as e:
+            demand(time.monotonic() < end, "no viewer is let in: %s" % e)
+            time.sleep(0.2)
+
+
+def keys_arrive(h, name, viewer, word):
+    """What the viewer types is read from the guest's tty1."""
+    h.on_console(name, "rm -f /tmp/k; (head -n 1 </dev/tty1 >/tmp/k) & sleep 1")
+    viewer.type(word + "\n")
+    got = h.on_console(name, "for i in 1 2 3 4 5 6 7 8; do [ -s /tmp/k ] && break; sleep 0.5; done; cat /tmp/k")[0]
+    demand(word in got, "typed %r, tty1 got %r" % (word, got))
+
+
+def switches(h, pid):
+    return int(re.search(r"voluntary_ctxt_switches:\s*(\d+)", h.must("grep ^voluntary /proc/%s/status" % pid)).group(1))
+
+
+def colours(pixels):
+    return len({bytes(pixels[i:i + 3]) for i in range(0, len(pixels), 4)})
+
+
+def picture(h, args):
+    """A viewer sees what the guest draws, `joist screenshot` the same; typed keys arrive; a still screen costs nothing."""
+    need_ours(args)
+    net_up(h)
+    make(h, "s1", "vnc=1,vnclisten=0.0.0.0,vncdisplay=0")
+    wait_state(h, "s1", "vfb")
+    wait_state(h, "s1", "vkbd")
+    h.on_console("s1", "dmesg -n 1; for i in 1 2 3 4 5 6 7 8 9; do echo the quick brown fox $i; done >/dev/tty1")
+    v = connected(PORTS[5900])
+    demand((v.width, v.height) == (800, 600), "%d x %d pixels" % (v.width, v.height))
+    demand(v.title == "s1", "the title is %r" % v.title)
+    frame = v.frame()
+    demand(colours(frame) > 1, "the picture is blank")
+    keys_arrive(h, "s1", v, "hello")
+    time.sleep(1)
+    h.must_tool("screenshot s1 /share/shot.png")
+    want = v.rgb()
+    demand(png_rgb(os.path.join(SHARE, "shot.png")) == (800, 600, want), "the screenshot is another picture")
+    # one character: a few tiles, not the whole picture
+    v.want(1)
+    time.sleep(1)
+    h.on_console("s1", "printf x >/dev/tty1")
+    size = v.update()
+    demand(0 < size <= 64 * 16 * 4 * 8, "one character brought %d bytes" % size)
+    return still(h, v, "%d bytes for one character" % size)
+
+
+def still(h, v, said):
+    """Nothing is sent and the process does not wake up, with and without a viewer; its memory."""
+    pid = pid_of(h, FBD)
+    v.want(1)
+    time.sleep(1)
+    before = switches(h, pid)
+    demand(v.quiet(10), "something was sent though nothing changed")
+    demand(switches(h, pid) == before, "%d wake-ups on a still screen" % (switches(h, pid) - before))
+    rollup = h.must("cat /proc/%s/smaps_rollup" % pid)
+    private = sum(int(n) for n in re.findall(r"Private_\w+:\s*(\d+)", rollup))
+    demand(private <= 2048 + 800 * 600 * 4 // 1024, "%d kB of private memory" % private)
+    status = h.must("grep -E '^(Uid|NoNewPrivs|Seccomp):|^CapEff' /proc/%s/status" % pid)
+    demand(re.search(r"Uid:\s+65534\s", status) and re.search(r"NoNewPrivs:\s+1", status)
+           and re.search(r"Seccomp:\s+2", status) and re.search(r"CapEff:\s+0+\s", status), "rights: %s" % status)
+    v.close()
+    time.sleep(1)
+    before = switches(h, pid)
+    time.sleep(5)
+    demand(switches(h, pid) == before, "wake-ups without a viewer")
+    return "%s, %d kB private with a viewer" % (said, private)
+
+
+def survives(h, args):
+    """joist-fbd killed: back within two seconds, picture and keys; joistd killed: the viewer stays connected."""
+    need_ours(args)
+    old = pid_of(h, FBD)
+    t = time.monotonic()
+    h.must("kill -9 " + old)
+    v = connected(PORTS[5900])
+    took = time.monotonic() - t
+    demand(pid_of(h, FBD) not in ("", old), "joist-fbd was not started again")
+    wait_state(h, "s1", "vfb")
+    time.sleep(1)
+    demand(colours(v.frame()) > 1, "the picture is blank after the restart")
+    keys_arrive(h, "s1", v, "again")
+    fbd = pid_of(h, FBD)
+    h.must("kill -9 " + pid_of(h, "joistd"))
+    h.cmd("sleep 2")
+    demand(pid_of(h, FBD) == fbd, "joist-fbd went with joistd")
+    keys_arrive(h, "s1", v, "still")
+    v.close()
+    return "back after %.1f s" % took
+
+
+def refused(h, args):
+    """A port in use, named with its owner; bad entries; a guest that reboots keeps its screen; nothing is left."""
+    need_ours(args)
+    rc, out = h.tool("create /etc/joist/guest.cfg 'name=\"s2\"' 'vfb=[\"vnclisten=0.0.0.0,vncdisplay=0\"]'")
+    demand(rc == 1 and "s1" in out and "5900" in out, "port in use: %d %r" % (rc, out))
+    h.must("(nc -l -p 5907 </dev/null >/dev/null &) ; sleep 0.5")
+    rc, out = h.tool("create /etc/joist/guest.cfg 'name=\"s2\"' 'vfb=[\"vncdisplay=7\"]'")
+    demand(rc == 1 and re.search(r"in use by (nc|busybox)", out), "port of another program: %d %r" % (rc, out))
+    h.sh("kill $(pidof nc)")
+    rc, out = h.tool("create /etc/joist/guest.cfg 'name=\"s2\"' 'vfb=[\"vnc=1,bogus=2\"]'")
+    demand(rc == 1 and "bogus" in out, "unknown key: %d %r" % (rc, out))
+    rc, out = h.tool("create /etc/joist/guest.cfg 'name=\"s2\"' 'vfb=[\"backend=s1\"]'")
+    demand(rc == 1 and "control domain" in out, "another back end: %d %r" % (rc, out))
+    demand("s2" not in h.domains(), "a refused guest is there")
+    make(h, "s2", "vnc=1,vnclisten=127.0.0.1,vncdisplay=0,vncunused=1,vncpasswd=secret", "memory=160")
+    out = h.must_tool("vncviewer --print s2").strip()
+    demand(re.search(r"127\.0\.0\.1:[0-9]+", out), "vncviewer: %r" % out)
+    h.must_tool("destroy s2")
+    h.gone("s2")
+    before = h.domains()["s1"][0]
+    h.must_tool("reboot s1")
+    for _ in range(60):
+        if h.domains().get("s1", (before,))[0] != before:
+            break
+        h.cmd("sleep 0.5")
+    wait_state(h, "s1", "vfb")
+    v = connected(PORTS[5900])
+    demand(colours(v.frame()) > 1, "the picture is blank after a reboot")
+    v.close()
+    h.must_tool("destroy s1")
+    h.gone("s1")
+    demand(pid_of(h, FBD) == "", "joist-fbd is left")
+    left = h.sh("ls /run/joist | grep screen; xenstore-ls -f /local/domain/0/backend | grep -E 'vfb|vkbd'").strip()
+    demand(not left, "left: %s" % left)
