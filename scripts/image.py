@@ -333,7 +333,7 @@ def make_kernels():
 
 def helpers(a):
     """Small programs of the tests, where they have been built."""
-    for name in ("bench/pingpong", "bench/clocks", "system/netprobe"):
+    for name in ("bench/pingpong", "bench/clocks", "bench/unixcat", "system/netprobe"):
         path = os.path.join(BUILD, name)
         if os.path.exists(path):
             a.program(path, "bin/" + os.path.basename(name))

@@ -24,11 +24,8 @@
 #define LOCK_FILE "/run/joist/devices.lock"
 
 static const struct dev_host *const hosts[DEV_KINDS] = {
-    [DEV_VBD] = &disk_host,
-    [DEV_VIF] = &vif_host,
-    [DEV_CONSOLE] = &channel_host,
-    [DEV_VFB] = &vfb_host,
-    [DEV_VKB] = &vkb_host,
+    [DEV_VBD] = &disk_host, [DEV_VIF] = &vif_host, [DEV_CONSOLE] = &channel_host,
+    [DEV_VFB] = &vfb_host,  [DEV_VKB] = &vkb_host,
 };
 
 /* --- the store ------------------------------------------------------------------------------- */

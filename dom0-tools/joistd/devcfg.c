@@ -11,11 +11,8 @@
 #include "joistd/dev.h"
 
 static const struct dev_class *const classes[DEV_KINDS] = {
-    [DEV_VBD] = &disk_class,
-    [DEV_VIF] = &vif_class,
-    [DEV_CONSOLE] = &channel_class,
-    [DEV_VFB] = &vfb_class,
-    [DEV_VKB] = &vkb_class,
+    [DEV_VBD] = &disk_class, [DEV_VIF] = &vif_class, [DEV_CONSOLE] = &channel_class,
+    [DEV_VFB] = &vfb_class,  [DEV_VKB] = &vkb_class,
 };
 
 const struct dev_class *dev_class_at(enum dev_kind kind)

@@ -40,3 +40,7 @@ fuzz-y += fuzz_disk
 fuzz-fuzz_disk-objs := $(unit-test_config-objs)
 fuzz-fuzz_disk-lib = $(O)/libtools-host.a
 fuzz-fuzz_disk-ldlibs := -ljansson
+
+tool-unit-y += test_vfb
+unit-test_vfb-objs := $(joist-config-y)
+unit-test_vfb-ldlibs := -ljansson

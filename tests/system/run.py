@@ -39,7 +39,7 @@ GROUPS = [
     ("dropin", {"tools": "stock"}, [dropin.boot, dropin.domu_create, dropin.lifecycle]),
     ("wrappings", {"share": wrappings.SHARE, "cmdline": "joist.share"}, [wrappings.whole, wrappings.damaged]),
     ("screens", {"extra": screens.machine_args, "share": screens.SHARE, "cmdline": "joist.share"},
-     [screens.picture, screens.survives, screens.refused]),
+     [screens.picture, screens.survives, screens.refused, screens.channels]),
     ("boots", None, [boots.one_cpu, boots.four_cpus_6g, boots.eight_cpus, boots.sixteen_gb, boots.dom0_kernels,
                      boots.damaged_kernels, boots.cloud_kernel]),
 ]

@@ -304,3 +304,30 @@ def refused(h, args):
     demand(pid_of(h, FBD) == "", "joist-fbd is left")
     left = h.sh("ls /run/joist | grep screen; xenstore-ls -f /local/domain/0/backend | grep -E 'vfb|vkbd'").strip()
     demand(not left, "left: %s" % left)
+
+
+def channels(h, args):
+    """Second consoles: a channel to a unix socket echoes, one to a terminal takes a console; both survive their daemon."""
+    need_ours(args)
+    h.create("c1", 'channel=["name=org.test,connection=socket,path=/run/joist/c1.sock","name=tty,connection=pty"]')
+    for i in (1, 2):
+        dom = h.domains()["c1"][0]
+        for _ in range(100):
+            if h.sh("xenstore-read /local/domain/0/backend/console/%d/%d/state" % (dom, i)).strip() == "4":
+                break
+            h.cmd("sleep 0.3")
+        else:
+            demand(False, "console %d is not connected: %s" % (i, h.sh("tail -n 5 /var/log/joist/joist-consoled.log")))
+    h.on_console("c1", "for t in 1 2; do stty raw -echo -F /dev/hvc$t; (cat </dev/hvc$t >/dev/hvc$t) & done; sleep 1")
+    for word in ("ping", "pong"):
+        got = h.sh("echo %s | unixcat /run/joist/c1.sock" % word)
+        demand(got.strip() == word, "the channel echoes %r: %r" % (word, got))
+        got = h.sh("(echo %s; sleep 2) | timeout 10 joist console -n 2 c1" % word)
+        demand(word in got, "console 2 echoes %r: %r" % (word, got))
+        h.must("kill -9 $(pidof joist-consoled); sleep 2")
+    rc, out = h.tool("console -n 7 c1 </dev/null")
+    demand(rc == 1, "a console that is not there: %d %r" % (rc, out))
+    h.must_tool("destroy c1")
+    h.gone("c1")
+    left = h.sh("ls /run/joist | grep c1; ls /run/joist/console").strip()
+    demand("sock" not in left, "left: %s" % left)

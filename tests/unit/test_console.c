@@ -11,7 +11,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -318,6 +320,71 @@ static void test_death(void **state)
     end(&s);
 }
 
+/* A channel: bytes both ways through a unix socket, kept while nobody is there, no log. */
+static void test_channel(void **state)
+{
+    struct setup s;
+    char path[64];
+    struct sockaddr_un addr = { .sun_family = AF_UNIX };
+
+    (void)state;
+    begin(&s);
+    (void)snprintf(path, sizeof(path), "%s/channel", s.dir);
+    struct console_place place = {
+        .domid = 1, .number = 1, .name = "web", .frame = 1, .port = 9, .path = path
+    };
+    fake.is_there[1] = true;
+    place.frame = 1ull << 32; /* no grant */
+    assert_null(console_open(&s.d, &place));
+    place.frame = 1;
+    struct console *c = console_open(&s.d, &place);
+    assert_non_null(c);
+    assert_ptr_equal(console_find(&s.d, 1, 1), c);
+    assert_null(console_find(&s.d, 1, 0));
+    fake.is_there[2] = true;
+    place.domid = 2;
+    assert_null(console_open(&s.d, &place)); /* the path is served already */
+    for (int i = 0; i < 4; i++) {            /* the client that asked for that leaves */
+        assert_int_equal(evloop_turn(s.d.loop, 10), 0);
+    }
+    assert_int_equal(c->terminal.fd, -1);
+    print_as_guest(1, "early");
+    turn(&s, 1);
+    (void)snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", path);
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+    assert_int_equal(evloop_turn(s.d.loop, 100), 0);
+    expect_read(fd, "early");
+    int second = socket(AF_UNIX, SOCK_STREAM, 0);
+    char byte;
+    assert_int_equal(connect(second, (struct sockaddr *)&addr, sizeof(addr)), 0);
+    assert_int_equal(evloop_turn(s.d.loop, 100), 0);
+    assert_int_equal(read(second, &byte, 1), 0); /* one client at a time */
+    close(second);
+    assert_int_equal(write(fd, "to guest", 8), 8);
+    expect_input(&s, 8);
+    print_as_guest(1, "from guest");
+    turn(&s, 1);
+    expect_read(fd, "from guest");
+    close(fd);
+    for (int i = 0; i < 100 && c->terminal.fd >= 0; i++) {
+        assert_int_equal(evloop_turn(s.d.loop, 10), 0);
+    }
+    fd = socket(AF_UNIX, SOCK_STREAM, 0); /* the next one */
+    assert_int_equal(connect(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+    assert_int_equal(evloop_turn(s.d.loop, 100), 0);
+    print_as_guest(1, "more");
+    turn(&s, 1);
+    expect_read(fd, "more");
+    assert_int_equal(size_of(s.dir, "console-web-1.log"), -1);
+    console_died(c);
+    assert_null(s.d.consoles);
+    assert_false(fake.is_mapped[1]);
+    assert_true(access(path, F_OK) < 0);
+    close(fd);
+    end(&s);
+}
+
 static void test_no_ring(void **state)
 {
     struct console_place place = { .domid = 3, .name = "x", .frame = 5, .port = 9 };
@@ -341,7 +408,7 @@ int main(void)
         cmocka_unit_test(test_ring),        cmocka_unit_test(test_log_budget),
         cmocka_unit_test(test_both_ways),   cmocka_unit_test(test_flood),
         cmocka_unit_test(test_broken_ring), cmocka_unit_test(test_death),
-        cmocka_unit_test(test_no_ring),
+        cmocka_unit_test(test_channel),     cmocka_unit_test(test_no_ring),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
