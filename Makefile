@@ -343,13 +343,16 @@ check-build: all
 setup:
 	$(Q)sh scripts/setup
 
+setup-test:
+	$(Q)sh scripts/setup test
+
 check:
 	$(Q)$(PYTHON) scripts/tally.py $(O) lint unit check-cli
 
-test: setup
+test: setup-test
 	$(Q)$(PYTHON) scripts/tally.py $(O) lint unit check-cli fuzz-smoke all-configs check-build check-qemu check-system
 
-test-long: setup
+test-long: setup-test
 	$(Q)LONG=1 FUZZ_SECONDS=60 $(PYTHON) scripts/tally.py $(O) lint unit check-cli fuzz-smoke all-configs check-build check-qemu check-yield check-system
 
 bench: all $(bench-all)
@@ -386,5 +389,5 @@ help:
 lint-%:
 	$(Q)$(PYTHON) tests/lint/lint.py $*
 
-.PHONY: check-build check-yield all hypervisor tools host-lib core-lib unit-build fuzz-build unit fuzz-smoke fuzz lint check-qemu check-system all-configs setup check \
+.PHONY: check-build check-yield all hypervisor tools host-lib core-lib unit-build fuzz-build unit fuzz-smoke fuzz lint check-qemu check-system all-configs setup setup-test check \
         test test-long bench run install clean format help menuconfig defconfig olddefconfig

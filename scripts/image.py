@@ -168,7 +168,7 @@ def needed(path):
     return out
 
 
-LIB_DIRS = ("lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu", "lib64", "usr/lib64",
+LIB_DIRS = ("lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu/ceph", "lib64", "usr/lib64",
             "usr/lib/xen-4.17/lib/x86_64-linux-gnu", "lib", "usr/lib")
 
 
@@ -260,6 +260,22 @@ class Archive:
             with gzip.GzipFile(filename="", fileobj=f, mode="wb", compresslevel=1, mtime=0) as z:
                 z.write(data)
         os.rename(tmp, path)
+
+
+def program_tree(source, where):
+    """A program and the libraries that it needs, with the loader, in one directory for a control domain to start it from."""
+    os.makedirs(where, exist_ok=True)
+    todo, seen = [source], set()
+    while todo:
+        path = todo.pop()
+        shutil.copy(os.path.realpath(path), os.path.join(where, os.path.basename(path)))
+        for name in needed(path):
+            found, _ = find_library(name, ())
+            if not found:
+                raise ImageError("%s needs %s, which is not there" % (path, name))
+            if os.path.basename(name) not in seen:
+                seen.add(os.path.basename(name))
+                todo.append(found)
 
 
 def busybox():
@@ -362,7 +378,7 @@ def our_tools():
 
 
 # programs of the host that the system tests use in the control domain, where they are installed
-EXTRA_PROGRAMS = ("/usr/bin/efivar", "/usr/bin/strace")
+EXTRA_PROGRAMS = ("/usr/bin/efivar", "/usr/bin/chattr", "/usr/bin/strace")
 
 
 def make_dom0():
@@ -370,9 +386,6 @@ def make_dom0():
     a = Archive()
     for path, place in our_tools():
         a.program(path, place)
-    for path in EXTRA_PROGRAMS:
-        if os.path.exists(path):
-            a.program(path, path.lstrip("/"))
     libgcc, place = find_library("libgcc_s.so.1", ())
     if libgcc:
         a.copy(os.path.realpath(libgcc), place)     # pthread_cancel() loads it at run time
@@ -387,6 +400,7 @@ def make_dom0():
     a.copy(os.path.join(IMAGE, "vmlinuz-guest"), "guest/vmlinuz")
     a.copy(os.path.join(IMAGE, "guest.ird"), "guest/initrd")
     helpers(a)
+    a.copy(os.path.join(ROOT, "tests", "system", "restart.sh"), "bin/restart")
     for elf in sorted(glob.glob(os.path.join(BUILD, "guests", "*.elf"))
                       + glob.glob(os.path.join(BUILD, "bench", "*.elf"))):
         a.file("guest/" + os.path.basename(elf), strip(elf), 0o755)
@@ -421,6 +435,9 @@ def make_stock():
     """dom0.ird followed by an archive with the stock toolstack; `joist.stock` starts that one."""
     roots = stock_roots()
     a = Archive()
+    for path in EXTRA_PROGRAMS:
+        if os.path.exists(path):
+            a.program(path, path.lstrip("/"))
     for name in STOCK_PROGRAMS:
         place = "usr/lib/xen-4.17/bin/" + name
         a.program(find_library("/" + place, roots)[0], place, roots)

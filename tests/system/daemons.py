@@ -14,19 +14,20 @@ def pid_of(h, name):
     return out[0] if out else ""
 
 
-def kill(h, name):
-    """kill -9, then waits for the new process; seconds that took."""
-    old = pid_of(h, name)
-    demand(old, "%s does not run" % name)
-    t = time.monotonic()
-    h.must("kill -9 " + old)
-    for _ in range(50):
-        new = pid_of(h, name)
-        if new and new != old:
-            return time.monotonic() - t
-        h.cmd("sleep 0.1")
-    demand(False, "%s was not started again" % name)
-    return 0
+LIMIT = 1.0             # seconds from the kill of a daemon to its first answer (tests/system/restart.sh)
+# On a busy host starting any program takes long. Between kill and answer the supervisor starts the daemon, and the first
+# question that can succeed is asked after one that failed: so many questions' time is allowed on top.
+STARTS = 3
+
+
+def kill(h, name, guest="none"):
+    """kill -9, then waits until the new process answers; (seconds that took, seconds of one
+    question to a daemon that runs). guest: whose console is asked."""
+    demand(pid_of(h, name), "%s does not run" % name)
+    rc, out = h.cmd("restart %s %s" % (name, guest))
+    demand(rc == 0, "%s was not started again: %s %s" % (name, out, h.sh("tail -n 3 /var/log/joist/%s.log" % name)))
+    m = re.search(r"RESTART (\d+) (\d+)", out)
+    return int(m.group(1)) / 100, int(m.group(2)) / 100
 
 
 def need_ours(args):
@@ -51,12 +52,13 @@ def kill_each(h, args):
     h.create("d1")
     h.on_console("d1", "true")
     dom = h.domains()["d1"][0]
-    worst = 0
+    h.must("xenstore-write /test/answer yes")
+    took = {name: [] for name in DAEMONS}
     for i in range(3):
         for name in DAEMONS:
             h.must("xenstore-write /test/%s kept%d" % (name, i))
             before = h.sh("xenstore-ls /local/domain/%d | grep -v tty" % dom)
-            worst = max(worst, kill(h, name))
+            took[name].append(kill(h, name, "d1"))
             answers(h)
             got = h.sh("xenstore-read /test/" + name).strip()
             demand(got == "kept%d" % i, "an acknowledged write is lost: %r" % got)
@@ -73,7 +75,9 @@ def kill_each(h, args):
     h.on_console("d2", "true")
     h.must_tool("destroy d2")
     h.gone("d2")
-    return "restart within %.1f s" % worst
+    slow = {name: t for name, t in took.items() if any(a - STARTS * b >= LIMIT for a, b in t)}
+    demand(not slow, "seconds from kill to answer, and of a question: %r" % slow)
+    return "kill to answer (a question): " + ", ".join("%s <= %.2f s (%.2f s)" % ((name,) + max(took[name])) for name in DAEMONS)
 
 
 def console_survives(h, args):
@@ -98,7 +102,7 @@ def kernel_ring_survives(h, args):
     """Through the kernel's own ring: a watch outlives three kills, a request that nobody answered is answered."""
     need_ours(args)
     ring = "XENSTORED_PATH=/dev/xen/xenbus "
-    h.must(ring + "xenstore-write /test/a one")
+    h.must(ring + "xenstore-write /test/a one; xenstore-write /test/answer yes")
     h.must("sh -c '%s xenstore-watch -n 4 /test > /tmp/watched &'; sleep 1" % ring)
     for i in range(3):
         old = pid_of(h, "joist-stored")

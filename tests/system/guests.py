@@ -5,6 +5,8 @@ import time
 
 from system import demand
 
+DAEMONS = ("joist-stored", "joist-consoled", "joistd", "xenstored", "xenconsoled")
+
 
 def info(h, _args):
     """The host's own words: version, memory, CPUs, list, uptime."""
@@ -53,15 +55,34 @@ def pause(h, _args):
 
 
 def baseline(h):
-    """Everything that must come back: free memory, store nodes, descriptors of the daemons."""
+    """Everything that must come back: memory to the page, event channels and grants of every domain, store nodes by name,
+    descriptors of the daemons by what they are open on."""
     h.cmd("sleep 1")
-    out = {"free": h.free_mb(), "store": h.sh("xenstore-ls / | grep -cv ' = \"[0-9.]*\"$'").strip(),
-           "domains": sorted(h.domains())}
-    for d in ("joist-stored", "joist-consoled", "joistd", "xenstored", "xenconsoled"):
-        pid = h.sh("pidof " + d).strip()
+    h.must("xl debug-keys g")
+    held = re.findall(r"domain (\d+): (\d+ event channels, \d+ grants mapped, \d+ of its own in use)",
+                      h.must_tool("dmesg").rpartition("'g' pressed")[2]) if h.is_joist else []
+    out = {"free": h.free_mb(), "held": held, "domains": sorted(h.domains()),
+           "store": h.sh("xenstore-ls -f / | sed 's/ = .*//' | grep -v '^/local/domain/0/data'").split()}
+    if h.tools == "joist":
+        out["pages"] = re.findall(r'"free_pages":\d+', h.must_tool("info --json"))
+    for d in DAEMONS:
+        pid = h.sh("pidof " + d).split()
         if pid:
-            out[d] = h.sh("ls /proc/%s/fd | wc -l" % pid.split()[0]).strip()
+            # sockets and event channels have changing numbers: what kind each is, not which
+            out[d] = sorted(re.sub(r"[\d]+", "N", x) for x in h.sh("readlink /proc/%s/fd/*" % pid[0]).split())
     return out
+
+
+def difference(before, after):
+    """What of two baselines differs, in words; "" if nothing."""
+    out = []
+    for what in sorted(set(before) | set(after)):
+        b, a = before.get(what), after.get(what)
+        if b != a and isinstance(b, list) and isinstance(a, list):
+            b, a = [x for x in b if b.count(x) > a.count(x)], [x for x in a if a.count(x) > b.count(x)]
+        if b != a:
+            out.append("%s: %r became %r" % (what, b, a))
+    return "; ".join(out)
 
 
 def cycles(h, args):
@@ -74,8 +95,9 @@ def cycles(h, args):
     for i in range(count):
         one_cycle(h, "c%d" % (i + 2), linux=i % 2 == 0)
     after = baseline(h)
-    demand(before == after, "before %r, after %r" % (before, after))
-    return "%d cycles, %.1f s each" % (count, (time.monotonic() - t) / count)
+    demand(not difference(before, after), difference(before, after))
+    return "%d cycles, %.1f s each; %s; %d nodes" % (count, (time.monotonic() - t) / count,
+                                                    dict(after["held"]).get("0", ""), len(after["store"]))
 
 
 def one_cycle(h, name, linux):
@@ -152,5 +174,5 @@ def bad_configs(h, args):
         rc, out = h.tool("create /etc/joist/guest.cfg nonsense_key=3")
         demand(rc != 0 and "nonsense_key" in out, "unknown key: %d %r" % (rc, out))
     after = baseline(h)
-    demand(before == after, "before %r, after %r" % (before, after))
+    demand(not difference(before, after), difference(before, after))
     return "%d refused" % (len(BAD) + 2)

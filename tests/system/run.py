@@ -70,8 +70,7 @@ def run_one(scenario, args, host):
 
 def boot(name, machine, args):
     opts = dict(machine)
-    if callable(opts.get("extra")):
-        opts["extra"] = opts["extra"]()
+    opts = {k: v() if callable(v) else v for k, v in opts.items()}
     opts.setdefault("tools", args.tools)
     host = system.Host("system-" + name, args.efi, **opts)
     try:

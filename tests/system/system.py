@@ -3,6 +3,7 @@
 import os
 import re
 import sys
+import tempfile
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -47,8 +48,27 @@ def device_args():
             "-device", "ide-hd,drive=ds,bus=ide.0,serial=ahci",
             "-drive", "file=%s,format=raw,if=none,id=dn,snapshot=on" % disk("disk-nvme"),
             "-device", "nvme,drive=dn,serial=nvme",
+            "-drive", "file=%s,format=raw,if=none,id=df,readonly=on" % program_disk("/usr/bin/fio"),
+            "-device", "virtio-blk-pci,drive=df,serial=programs",
             "-netdev", "user,id=n0", "-device", "e1000e,netdev=n0",
             "-netdev", "user,id=n1", "-device", "virtio-net-pci,netdev=n1"]
+
+
+def program_disk(source):
+    """A disk with an ext4 file system that holds a program, its libraries and the loader, for the control domain to start it
+    from; made once."""
+    name = os.path.basename(source)
+    path = os.path.join(IMAGE, "disk-%s.ext4" % name)
+    if not os.path.exists(source):
+        raise image.ImageError("%s is not installed: run scripts/setup test" % source)
+    if not os.path.exists(path) or os.path.getmtime(path) < os.path.getmtime(source):
+        with tempfile.TemporaryDirectory() as tree:
+            image.program_tree(source, tree)
+            size = sum(os.path.getsize(os.path.join(tree, x)) for x in os.listdir(tree))
+            image.run("mke2fs", "-q", "-F", "-t", "ext4", "-O", "^has_journal", "-d", tree, path + ".new",
+                      "%dM" % ((size >> 20) * 5 // 4 + 4), env=dict(os.environ, PATH="/usr/sbin:/sbin:" + os.environ["PATH"]))
+        os.rename(path + ".new", path)
+    return path
 
 
 class Host(harness.Machine):
@@ -56,7 +76,7 @@ class Host(harness.Machine):
 
     def __init__(self, name, efi, tools="joist", smp=2, mem=2048, dom0_mem=768, dom0_vcpus=None, cmdline="",
                  options="", kernel=None, ramdisk=None, extra=(), **more):
-        self.tools = tools
+        self.tools, self.is_joist = tools, False
         if dom0_vcpus:
             options += " dom0_max_vcpus=%d" % dom0_vcpus
         super().__init__(name, efi=efi, kernel=kernel or os.path.join(IMAGE, "vmlinuz-dom0"),
@@ -68,6 +88,7 @@ class Host(harness.Machine):
         """Waits for the shell and the toolstack."""
         try:
             self.login(timeout)
+            self.is_joist = "(JOIST)" in self.all
             for _ in range(30):
                 if self.cmd("[ -S /run/joist/joistd.sock ] || pidof xenconsoled")[0] == 0:
                     return self
@@ -126,7 +147,7 @@ class Host(harness.Machine):
         end = time.monotonic() + timeout
         while True:
             try:
-                self.expect(prompt, 6)
+                self.expect(prompt, 1.5)    # a console that is attached again shows none until Enter is pressed
                 return
             except harness.Timeout:
                 demand(time.monotonic() < end, "no prompt on the guest's console: ...%s" % self.all[-500:])

@@ -10,6 +10,7 @@
 #include "domain/domain.h"
 #include "domain/vcpu.h"
 #include "evtchn/evtchn.h"
+#include "gnttab/gnttab.h"
 #include "mm/heap.h"
 #include "port/cpu.h"
 #include "port/power.h"
@@ -79,6 +80,18 @@ static void key_events(void)
     each_domain(show_events);
 }
 
+/* What a domain holds of others: the system tests compare it before and after guests. */
+static void show_holdings(struct domain *d)
+{
+    log_at(LOG_ERR, "domain %u: %u event channels, %u grants mapped, %u of its own in use", d->id,
+           evtchn_count(d), gnttab_mapped(d), gnttab_pinned(d));
+}
+
+static void key_holdings(void)
+{
+    each_domain(show_holdings);
+}
+
 static void key_memory(void)
 {
     log_at(LOG_ERR, "heap: %lu of %lu frames free, %lu claimed", (unsigned long)heap_free_frames(),
@@ -118,6 +131,7 @@ static const struct {
     { 'C', key_panic, "stop with a panic report" },
     { 'D', key_double_fault, "stop with a double fault" },
     { 'e', key_events, "vcpus, their timers, and pending events" },
+    { 'g', key_holdings, "event channels and grants of each domain, counted" },
     { 'h', key_help, "this list" },
     { 'm', key_memory, "memory of the heap" },
     { 'q', key_domains, "domains" },
