@@ -23,9 +23,18 @@ int run_program(const char *const argv[], char *said, size_t size);
  */
 int loop_attach(int fd, bool is_readonly, const char *tag, char *node, size_t size, dev_t *dev);
 
-/* Lets go of all loop devices whose tag is `tag`, or begins with it if it ends in ':'.  A device
-   that is still open ends when its last user closes it. */
-void loop_detach(const char *tag);
+/* Which numbers are kept when all with the same beginning of a tag are let go; NULL: none. */
+struct blk_keep {
+    bool (*is_kept)(unsigned int id, const void *arg);
+    const void *arg;
+};
+
+/* Whether `tag` is meant by `wanted`: the same text, or one that begins so if it ends in ':', whose
+   number is not kept. */
+bool tag_fits(const char *tag, const char *wanted, const struct blk_keep *keep);
+
+/* Lets go of the loop devices meant.  One that is still open ends when its last user closes it. */
+void loop_detach(const char *tag, const struct blk_keep *keep);
 
 /* The loop device bound to that file other than by a guest of ours; false if there is none. */
 struct loop_use {
@@ -52,6 +61,5 @@ struct nbd_export {
 /* Serves a disk image as a free nbd device; the failure names the image or the program. */
 int nbd_attach(const struct nbd_export *e, char *node, size_t size, dev_t *dev, struct fail *f);
 
-/* Ends the exports with that tag (or whose tag begins with it, if it ends in ':'); waits until the
-   image is closed. */
-void nbd_detach(const char *tag);
+/* Ends the exports meant; waits until the image is closed. */
+void nbd_detach(const char *tag, const struct blk_keep *keep);

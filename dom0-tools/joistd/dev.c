@@ -505,11 +505,21 @@ static void remove_parents(struct dev_work *w)
     store_apply(w->s, node, count, STORE_TIMEOUT_JOB);
 }
 
+void dev_sweep(struct dev_work *w, const struct config *keep)
+{
+    unsigned int kind;
+
+    for (kind = 0; kind < DEV_KINDS; kind++) {
+        if (hosts[kind] != NULL && hosts[kind]->sweep != NULL) {
+            hosts[kind]->sweep(w, keep);
+        }
+    }
+}
+
 void dev_remove_all(struct dev_work *w, const struct config *keep)
 {
     struct found *found = calloc(DEV_MAX, sizeof(*found));
     size_t count = found != NULL ? find_devices(w, keep, found) : 0;
-    unsigned int kind;
     size_t i;
 
     for (i = 0; i < count; i++) { /* all are told before the first is waited for */
@@ -526,15 +536,10 @@ void dev_remove_all(struct dev_work *w, const struct config *keep)
         finish_remove(w, found[i].class, found[i].id, &found[i].at, found[i].backend);
     }
     free(found);
-    if (keep != NULL) {
-        return;
+    dev_sweep(w, keep);
+    if (keep == NULL) {
+        remove_parents(w);
     }
-    for (kind = 0; kind < DEV_KINDS; kind++) {
-        if (hosts[kind] != NULL && hosts[kind]->sweep != NULL) {
-            hosts[kind]->sweep(w);
-        }
-    }
-    remove_parents(w);
 }
 
 int dev_resize(struct dev_work *w, const struct device *dev)

@@ -205,8 +205,9 @@ struct dev_host {
     /* The back end is closed or gone: gives back what prepare() and plug() took for that number.
        Must bear being called for a device that does not exist, or twice. */
     void (*unplug)(struct dev_work *w, unsigned int id, const struct dev_paths *at);
-    /* Gives back whatever the host still has of the guest, whatever the store says; may be NULL. */
-    void (*sweep)(struct dev_work *w);
+    /* Gives back what the host still has of the guest, whatever the store says, but for the devices
+       of `keep` (NULL: of all); may be NULL. */
+    void (*sweep)(struct dev_work *w, const struct config *keep);
     /* Makes the guest see what has grown; may be NULL. */
     int (*resize)(struct dev_work *w, const struct device *dev);
 };
@@ -241,6 +242,8 @@ int dev_resize(struct dev_work *w, const struct device *dev);
 
 /* Takes away all devices that the store knows of the domain but those in `keep` (NULL: none). */
 void dev_remove_all(struct dev_work *w, const struct config *keep);
+/* What the host still has of the guest and the store does not know. */
+void dev_sweep(struct dev_work *w, const struct config *keep);
 
 /* Waits until the node holds one of the states in `mask` (bit per state; bit 0: no node). Returns
    the state, or -ETIMEDOUT with *last the state seen last. */

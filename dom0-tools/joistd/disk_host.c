@@ -285,17 +285,23 @@ static void disk_unplug(struct dev_work *w, unsigned int id, const struct dev_pa
 
     (void)at;
     disk_tag(tag, w->uuid, id);
-    loop_detach(tag);
-    nbd_detach(tag);
+    loop_detach(tag, NULL);
+    nbd_detach(tag, NULL);
 }
 
-static void disk_sweep(struct dev_work *w)
+static bool is_kept(unsigned int id, const void *arg)
 {
+    return dev_by_id(arg, &disk_class, id) != NULL;
+}
+
+static void disk_sweep(struct dev_work *w, const struct config *config)
+{
+    const struct blk_keep keep = { is_kept, config };
     char tag[DISK_TAG_SIZE];
 
     snprintf(tag, sizeof(tag), "joist:%.36s:", w->uuid);
-    loop_detach(tag);
-    nbd_detach(tag);
+    loop_detach(tag, config != NULL ? &keep : NULL);
+    nbd_detach(tag, config != NULL ? &keep : NULL);
 }
 
 /* The size of a file is taken again; a block device's size the back end sees by itself. */

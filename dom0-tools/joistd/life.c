@@ -18,6 +18,7 @@
 
 #define GONE_WAIT_MS 5000 /* for others to let go of a destroyed domain's memory */
 #define GONE_STEP_MS 5
+#define DOMID_NOBODY 0x7ff4 /* an id that no domain has */
 
 static struct guest *guest_of(struct job *j)
 {
@@ -79,12 +80,18 @@ static int add_devices(const struct guest *g, struct joist *h, struct store *s, 
     return dev_add_all(&w, &g->config);
 }
 
-static void remove_devices(const struct guest *g, struct joist *h, struct store *s, int domid)
+/* All that the guest has outside of the hypervisor; domid -1: only what is marked with its uuid. */
+static void remove_nodes(const struct guest *g, struct joist *h, struct store *s, int domid)
 {
     struct fail ignored = { 0 };
-    struct dev_work w = devices_work(g, h, s, domid, &ignored);
+    struct dev_work w = devices_work(g, h, s, domid >= 0 ? domid : DOMID_NOBODY, &ignored);
 
+    if (domid < 0) {
+        dev_sweep(&w, NULL);
+        return;
+    }
     dev_remove_all(&w, NULL);
+    skeleton_remove(s, (uint16_t)domid, g->config.uuid_text, STORE_TIMEOUT_JOB);
 }
 
 static json_t *build_work(void *arg)
@@ -116,8 +123,7 @@ static json_t *build_work(void *arg)
     if (rc != 0) {
         host_destroy(h, b.domid);
         if (s != NULL) {
-            remove_devices(g, h, s, b.domid);
-            skeleton_remove(s, b.domid, g->config.uuid_text, STORE_TIMEOUT);
+            remove_nodes(g, h, s, b.domid);
         }
         fail_set(&f, rc, "store", g->config.name, "its nodes cannot be written: %s",
                  joist_strerror(rc));
@@ -207,12 +213,14 @@ static json_t *end_work(void *arg)
         return failed(&f);
     }
     s = store_open_wait(STORE_TIMEOUT_JOB);
-    if (s != NULL && domid >= 0) {
-        remove_devices(g, h, s, domid);
-        skeleton_remove(s, (uint16_t)domid, g->config.uuid_text, STORE_TIMEOUT_JOB);
-    } else if (s != NULL && g->domid > 0 && nodes_are_ours(s, g)) {
-        remove_devices(g, h, s, g->domid);
-        skeleton_remove(s, (uint16_t)g->domid, g->config.uuid_text, STORE_TIMEOUT_JOB);
+    if (s == NULL) { /* without it nobody knows which devices to take back: tried again */
+        fail_set(&f, -errno, "store", g->config.name, "cannot be reached: %s", strerror(errno));
+        return failed(&f);
+    }
+    if (domid < 0 && g->domid > 0 && nodes_are_ours(s, g)) {
+        remove_nodes(g, h, s, g->domid);
+    } else {
+        remove_nodes(g, h, s, domid);
     }
     if (domid >= 0) {
         is_gone = wait_gone(h, (uint16_t)domid);

@@ -129,11 +129,15 @@ int loop_attach(int fd, bool is_readonly, const char *tag, char *node, size_t si
     return rc;
 }
 
-static bool tag_fits(const char *tag, const char *wanted)
+bool tag_fits(const char *tag, const char *wanted, const struct blk_keep *keep)
 {
     size_t n = strlen(wanted);
 
-    return n > 0 && wanted[n - 1] == ':' ? strncmp(tag, wanted, n) == 0 : strcmp(tag, wanted) == 0;
+    if (n == 0 || wanted[n - 1] != ':') {
+        return strcmp(tag, wanted) == 0;
+    }
+    return strncmp(tag, wanted, n) == 0 &&
+           (keep == NULL || !keep->is_kept((unsigned int)strtoul(tag + n, NULL, 10), keep->arg));
 }
 
 /* Calls act() for each bound loop device until it returns true. */
@@ -171,18 +175,27 @@ static bool each_loop(bool (*act)(int fd, const char *name, const struct loop_in
     return is_done;
 }
 
+struct wanted {
+    const char *tag;
+    const struct blk_keep *keep;
+};
+
 static bool detach_one(int fd, const char *name, const struct loop_info64 *info, void *arg)
 {
+    const struct wanted *wanted = arg;
+
     (void)name;
-    if (tag_fits((const char *)info->lo_file_name, arg)) {
+    if (tag_fits((const char *)info->lo_file_name, wanted->tag, wanted->keep)) {
         ioctl(fd, LOOP_CLR_FD);
     }
     return false;
 }
 
-void loop_detach(const char *tag)
+void loop_detach(const char *tag, const struct blk_keep *keep)
 {
-    each_loop(detach_one, (void *)tag);
+    struct wanted wanted = { tag, keep };
+
+    each_loop(detach_one, &wanted);
 }
 
 struct search {
@@ -219,7 +232,7 @@ static bool resize_one(int fd, const char *name, const struct loop_info64 *info,
     const char **tag = arg;
 
     (void)name;
-    if (!tag_fits((const char *)info->lo_file_name, *tag)) {
+    if (!tag_fits((const char *)info->lo_file_name, *tag, NULL)) {
         return false;
     }
     *tag = ioctl(fd, LOOP_SET_CAPACITY, 0) == 0 ? NULL : "";

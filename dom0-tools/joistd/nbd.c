@@ -85,7 +85,10 @@ static void keep_line(char *said)
 
 int nbd_attach(const struct nbd_export *e, char *node, size_t size, dev_t *dev, struct fail *f)
 {
-    static const char *const load[] = { "modprobe", "-q", "nbd", "nbds_max=64", NULL };
+    /* no partitions: a table that a guest has written is not for this kernel to read */
+    static const char *const load[] = {
+        "modprobe", "-q", "nbd", "nbds_max=64", "max_part=0", NULL
+    };
     char pid[160];
     char pid_arg[192];
     char connect[64];
@@ -145,7 +148,7 @@ int nbd_attach(const struct nbd_export *e, char *node, size_t size, dev_t *dev, 
         *dev = st.st_rdev;
         return 0;
     }
-    nbd_detach(e->tag);
+    nbd_detach(e->tag, NULL);
     return f->code;
 }
 
@@ -249,16 +252,22 @@ static void end_export(const char *pidfile)
     unlink(pidfile);
 }
 
-void nbd_detach(const char *tag)
+void nbd_detach(const char *tag, const struct blk_keep *keep)
 {
-    size_t n = strlen(tag);
+    static const char ending[] = ".pid";
     struct dirent *e;
+    char name[256];
+    size_t n;
     char path[400];
     DIR *dir = opendir(NBD_DIR);
 
     while (dir != NULL && (e = readdir(dir)) != NULL) {
-        if (strncmp(e->d_name, tag, n) == 0 &&
-            (tag[n - 1] == ':' || strcmp(e->d_name + n, ".pid") == 0)) {
+        n = strlen(e->d_name);
+        if (n < sizeof(ending) || strcmp(e->d_name + n - (sizeof(ending) - 1), ending) != 0) {
+            continue;
+        }
+        snprintf(name, sizeof(name), "%.*s", (int)(n - (sizeof(ending) - 1)), e->d_name);
+        if (tag_fits(name, tag, keep)) {
             snprintf(path, sizeof(path), NBD_DIR "/%s", e->d_name);
             end_export(path);
         }

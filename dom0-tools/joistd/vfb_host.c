@@ -204,9 +204,11 @@ static void vfb_unplug(struct dev_work *w, unsigned int id, const struct dev_pat
     vfb_quit(w->domid);
 }
 
-static void vfb_sweep(struct dev_work *w)
+static void vfb_sweep(struct dev_work *w, const struct config *keep)
 {
-    vfb_quit(w->domid);
+    if (keep == NULL) {
+        vfb_quit(w->domid);
+    }
 }
 
 const struct dev_host vfb_host = {

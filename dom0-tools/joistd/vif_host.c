@@ -347,9 +347,11 @@ static void vif_unplug(struct dev_work *w, unsigned int id, const struct dev_pat
     }
 }
 
-static void vif_sweep(struct dev_work *w)
+static void vif_sweep(struct dev_work *w, const struct config *keep)
 {
-    net_rules_sweep(w->domid);
+    if (keep == NULL) {
+        net_rules_sweep(w->domid);
+    }
 }
 
 const struct dev_host vif_host = {
