@@ -21,7 +21,8 @@
 #include "joistd/devhost.h"
 #include "joistd/joistd.h"
 
-#define LOCK_FILE "/run/joist/devices.lock"
+#define LOCK_FILE   "/run/joist/devices.lock"
+#define NODES_SHOWN 64 /* of a directory that a guest may have filled */
 
 static const struct dev_host *const hosts[DEV_KINDS] = {
     [DEV_VBD] = &disk_host, [DEV_VIF] = &vif_host, [DEV_CONSOLE] = &channel_host,
@@ -566,7 +567,7 @@ static json_t *nodes_of(struct dev_work *w, const char *dir)
     if (store_list(w->s, 0, dir, &names, &count) != 0) {
         return out;
     }
-    for (i = 0, at = names; i < count; i++, at += strlen(at) + 1) {
+    for (i = 0, at = names; i < count && i < NODES_SHOWN; i++, at += strlen(at) + 1) {
         if (dev_get(w, dir, at, value, sizeof(value))) {
             json_object_set_new(out, at, json_string(value));
         }

@@ -14,6 +14,7 @@ size_t fuzz_seed(unsigned int index, uint8_t *data, size_t size)
         "name='a'\nkernel='k'\ncpus = [ \"0-3,^2\",\n # x\n '1', ]\ndisk=[]\nvcpus=2 # c\n",
         "a=[[1,2],['x',[\"y\"]]]\nb+=\"c\"\nb += "
         "'d'\nuuid=\"01234567-89ab-cdef-0123-456789abcdef\"",
+        "name='x';kernel='/k';disk=['/a,raw,xvda,w', 'vdev=hdc,target=/x,y'];vif=['ip=10.0.0.1']",
         "name=\"x\nkernel=0x10 ; on_crash=\"preserve\"; cap=-5; tsc_mode='native'\\\nroot=''",
     };
     size_t n;
@@ -26,11 +27,28 @@ size_t fuzz_seed(unsigned int index, uint8_t *data, size_t size)
     return n < size ? n : size;
 }
 
+static bool has_same_devices(const struct config *a, const struct config *b)
+{
+    unsigned int i;
+
+    if (a->device_count != b->device_count) {
+        return false;
+    }
+    for (i = 0; i < a->device_count; i++) {
+        if (a->devices[i]->class != b->devices[i]->class ||
+            a->devices[i]->id != b->devices[i]->id ||
+            strcmp(a->devices[i]->text, b->devices[i]->text) != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool is_same(const struct config *a, const struct config *b)
 {
-    return strcmp(a->name, b->name) == 0 && memcmp(a->uuid, b->uuid, 16) == 0 &&
-           a->memory_kib == b->memory_kib && a->maxmem_kib == b->maxmem_kib &&
-           a->vcpus == b->vcpus && a->max_vcpus == b->max_vcpus &&
+    return has_same_devices(a, b) && strcmp(a->name, b->name) == 0 &&
+           memcmp(a->uuid, b->uuid, 16) == 0 && a->memory_kib == b->memory_kib &&
+           a->maxmem_kib == b->maxmem_kib && a->vcpus == b->vcpus && a->max_vcpus == b->max_vcpus &&
            strcmp(a->kernel, b->kernel) == 0 && strcmp(a->ramdisk, b->ramdisk) == 0 &&
            strcmp(a->cmdline, b->cmdline) == 0 && a->on_poweroff == b->on_poweroff &&
            a->on_reboot == b->on_reboot && a->on_crash == b->on_crash &&
