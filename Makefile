@@ -4,6 +4,7 @@
 #   make               build/joist.efi, build/joist.elf and the tools       make run       the demonstration
 #   make check         lint and host tests, fast                            make test      everything, short form
 #   make lint unit check-cli fuzz-smoke all-configs check-build check-qemu check-system           the stages of make test
+#   make fuzz T=60      fuzzers by coverage            make coverage
 #   make menuconfig    choose options                                       make install   DESTDIR=
 #
 # Variables: O= build directory, V=1 shows commands, CC=gcc|clang, KCONFIG_CONFIG= file of options.
@@ -86,6 +87,14 @@ sanitize := $(if $(wildcard /proc/self/task),-fsanitize=address$(,)undefined -fn
 host-flags := $(common) $(includes) -I arch/host/inline -I dom0-tools -I tests/unit -D_GNU_SOURCE -O1 -fno-omit-frame-pointer \
             -fno-strict-aliasing $(sanitize)
 host-libs := $(sanitize) -lpthread -lm
+# `make fuzz` builds the fuzzers once more, in a directory of their own, for libFuzzer; `make coverage` the unit tests.
+ifeq ($(FUZZER),1)
+host-flags += -fsanitize=fuzzer-no-link
+endif
+ifeq ($(COVERAGE),1)
+host-flags := $(filter-out $(sanitize) -O1,$(host-flags)) -O0 -Wno-error -fprofile-arcs -ftest-coverage -fprofile-update=atomic
+host-libs := --coverage -lpthread -lm
+endif
 
 tool-flags := $(common) -I $(O)/gen -I xen-core -I dom0-tools -I . -D_GNU_SOURCE -O2 -fPIE -fstack-protector-strong \
             -D_FORTIFY_SOURCE=2 -fno-strict-aliasing
@@ -283,11 +292,11 @@ $(foreach t,$(unit-y),$(eval $(call unit-rule,$(t),$(O)/libcore-host.a)))
 $(foreach t,$(tool-unit-y),$(eval $(call unit-rule,$(t),$(O)/libtools-host.a)))
 
 define fuzz-rule # name
-$(O)/fuzz/$(1): $(O)/host/tests/fuzz/$(1).o $(O)/host/tests/fuzz/drive.o $$(patsubst %,$(O)/host/%,$$(fuzz-$(1)-objs)) \
+$(O)/fuzz/$(1): $(O)/host/tests/fuzz/$(1).o $(O)/host/tests/fuzz/$(if $(FUZZER),libfuzzer,drive).o $$(patsubst %,$(O)/host/%,$$(fuzz-$(1)-objs)) \
     $$(or $$(fuzz-$(1)-lib),$(O)/libcore-host.a)
 	$$(call say,LINK,$$@)
 	@mkdir -p $$(@D)
-	$$(Q)$$(CC) $$^ $$(fuzz-$(1)-ldlibs) $(host-libs) -o $$@
+	$$(Q)$$(CC) $$^ $$(fuzz-$(1)-ldlibs) $(host-libs) $(if $(FUZZER),-fsanitize=fuzzer) -o $$@
 endef
 $(foreach t,$(fuzz-y),$(eval $(call fuzz-rule,$(t))))
 
@@ -307,8 +316,17 @@ unit: unit-build
 fuzz-smoke: fuzz-build
 	$(Q)$(PYTHON) scripts/runtests.py --results $(O)/test-results --stage fuzz --fuzz $(FUZZ_SECONDS) $(fuzz-bin)
 
-fuzz: fuzz-build
-	$(Q)$(PYTHON) scripts/runtests.py --results $(O)/test-results --stage fuzz --fuzz $(T) $(fuzz-bin)
+# By coverage, T seconds each, two at a time; what they find new is kept in $(O)/lf/corpus.
+fuzz:
+	$(Q)$(MAKE) O=$(O)/lf CC=clang FUZZER=1 fuzz-build
+	$(Q)$(PYTHON) scripts/runtests.py --results $(O)/test-results --stage fuzz --libfuzzer $(O)/lf/corpus --fuzz $(T) \
+	    $(fuzz-y:%=$(O)/lf/fuzz/%)
+
+# Lines and branches of the core and of the guest part that unit tests and corpora reach.
+coverage:
+	$(Q)$(MAKE) O=$(O)/cov CC=gcc COVERAGE=1 unit-build fuzz-build
+	$(Q)$(PYTHON) scripts/coverage.py $(O)/cov $(unit-y:%=$(O)/cov/unit/%) $(tool-unit-y:%=$(O)/cov/unit/%) -- \
+	    $(fuzz-y:%=$(O)/cov/fuzz/%)
 
 lint:
 	$(Q)$(PYTHON) tests/lint/lint.py --results $(O)/test-results
@@ -389,5 +407,5 @@ help:
 lint-%:
 	$(Q)$(PYTHON) tests/lint/lint.py $*
 
-.PHONY: check-build check-yield all hypervisor tools host-lib core-lib unit-build fuzz-build unit fuzz-smoke fuzz lint check-qemu check-system all-configs setup setup-test check \
+.PHONY: check-build check-yield all hypervisor tools host-lib core-lib unit-build fuzz-build unit fuzz-smoke fuzz coverage lint check-qemu check-system all-configs setup setup-test check \
         test test-long bench run install clean format help menuconfig defconfig olddefconfig

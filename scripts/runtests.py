@@ -19,7 +19,14 @@ def run(program, args):
     name = os.path.basename(program)
     command = [program]
     if args.fuzz:
-        command += ["-t", str(args.fuzz), f"tests/fuzz/corpus/{name}"]
+        if args.libfuzzer:
+            found = os.path.join(args.libfuzzer, name)
+            os.makedirs(found, exist_ok=True)
+            kept = [d for d in [f"tests/fuzz/corpus/{name}"] if os.path.isdir(d)]
+            command += [f"-max_total_time={args.fuzz}", "-print_final_stats=1", "-timeout=60", "-rss_limit_mb=0",
+                        f"-artifact_prefix={found}-", found, *kept]
+        else:
+            command += ["-t", str(args.fuzz), f"tests/fuzz/corpus/{name}"]
     try:
         done = subprocess.run(command, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                               timeout=args.timeout + args.fuzz, check=False)
@@ -43,7 +50,9 @@ def run(program, args):
         last = " ".join(text.split())[-300:]
         rows.append(("FAIL", name, f"ended with {done.returncode}: {last}"))
     elif not rows:
-        rows.append(("PASS", name, ""))
+        count = re.search(r"stat::number_of_executed_units: (\d+)", text)
+        reach = re.findall(r" cov: (\d+)", text)
+        rows.append(("PASS", name, f"{count.group(1)} executions, {reach[-1] if reach else 0} edges" if count else ""))
     return name, rows, text
 
 
@@ -52,6 +61,7 @@ def main():
     parser.add_argument("--results", required=True)
     parser.add_argument("--stage", required=True)
     parser.add_argument("--fuzz", type=int, default=0)
+    parser.add_argument("--libfuzzer", help="the programs are libFuzzer's; the directory of what they find")
     parser.add_argument("--timeout", type=int, default=300)
     parser.add_argument("programs", nargs="*")
     args = parser.parse_args()
@@ -64,7 +74,8 @@ def main():
             passed = sum(v == "PASS" for v, _, _ in rows)
             skipped = len(rows) - failed - passed
             print(f"  {args.stage:8} {name}: {passed} passed" + (f", {failed} failed" if failed else "") +
-                  (f", {skipped} skipped" if skipped else ""), flush=True)
+                  (f", {skipped} skipped" if skipped else "") +
+                  (f" ({rows[0][2]})" if args.fuzz and rows[0][2] and not failed else ""), flush=True)
             if failed:
                 print(text[-20000:])
             bad += failed

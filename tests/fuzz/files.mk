@@ -11,3 +11,5 @@ fuzz-y += fuzz_insn
 fuzz-y += fuzz_gnttab_evtchn
 fuzz-fuzz_gnttab_evtchn-objs := tests/unit/mm_kit.o
 fuzz-y += fuzz_acpi
+fuzz-y += fuzz_calls fuzz_context fuzz_memory fuzz_priv_emul
+$(foreach f,fuzz_calls fuzz_context fuzz_memory fuzz_priv_emul,$(eval fuzz-$(f)-objs := tests/unit/mm_kit.o tests/fuzz/world.o))
