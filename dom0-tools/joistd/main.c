@@ -12,6 +12,7 @@
 #include "common/log.h"
 #include "joistd/api.h"
 #include "joistd/skeleton.h"
+#include "joistd/vfb.h"
 #include "joistd/vfb_screen.h"
 
 #include "version.h"
@@ -243,6 +244,7 @@ int main(int argc, char **argv)
         .log_dir = "/var/log/joist",
     };
     char log[512];
+    static char run_dir[512];
     int rc = parse(argc, argv, &o);
 
     if (rc != 0) {
@@ -254,6 +256,11 @@ int main(int argc, char **argv)
     make_dirs(o.state_dir, 0700);
     make_dirs(o.log_dir, 0755);
     make_dirs("/run/joist", 0755);
+    snprintf(run_dir, sizeof(run_dir), "%s", o.socket);
+    if (strrchr(run_dir, '/') != NULL) {
+        *strrchr(run_dir, '/') = '\0'; /* beside our own socket */
+        vfb_set_dirs(run_dir, o.log_dir);
+    }
     snprintf(log, sizeof(log), "%s/joistd.log", o.log_dir);
     if (daemon_start(&o.daemon, log) != 0) {
         return 1;

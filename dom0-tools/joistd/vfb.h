@@ -23,6 +23,9 @@ struct vfb {
     char socket[108]; /* of viewers; empty: none */
 };
 
+/* Where sockets and logs of joist-fbd go; the texts must stay. */
+void vfb_set_dirs(const char *run_dir, const char *log_dir);
+
 /* Where joist-fbd of a domain is spoken to. */
 void vfb_control_path(char *path, size_t size, unsigned int domid);
 

@@ -21,9 +21,18 @@
 #define QUIT_WAIT  1000 /* ms for it to end when asked, then it is killed */
 #define ARGS_MAX   24
 
+static const char *run_dir = "/run/joist";
+static const char *log_dir = "/var/log/joist";
+
+void vfb_set_dirs(const char *run, const char *log)
+{
+    run_dir = run;
+    log_dir = log;
+}
+
 void vfb_control_path(char *path, size_t size, unsigned int domid)
 {
-    snprintf(path, size, "/run/joist/screen-%u.sock", domid);
+    snprintf(path, size, "%s/screen-%u.sock", run_dir, domid);
 }
 
 /* Beside this program. */
@@ -31,8 +40,12 @@ static void program_path(char *path, size_t size)
 {
     ssize_t n = readlink("/proc/self/exe", path, size - 16);
 
-    path[n > 0 ? n : 0] = '\0';
-    snprintf(strrchr(path, '/') != NULL ? strrchr(path, '/') : path, 16, "/joist-fbd");
+    if (n <= 0 || memrchr(path, '/', (size_t)n) == NULL) {
+        snprintf(path, size, "/usr/libexec/joist/joist-fbd");
+        return;
+    }
+    path[n] = '\0';
+    snprintf(strrchr(path, '/'), 16, "/joist-fbd");
 }
 
 struct words {
@@ -54,6 +67,7 @@ static void exec_screen(unsigned int domid, const char *name, const struct vfb *
     struct words w = { 0 };
     char program[PATH_MAX];
     char control[108];
+    char log[PATH_MAX];
     char id[16];
     char port[16];
     char ram[16];
@@ -61,6 +75,7 @@ static void exec_screen(unsigned int domid, const char *name, const struct vfb *
 
     program_path(program, sizeof(program));
     vfb_control_path(control, sizeof(control), domid);
+    snprintf(log, sizeof(log), "%s/joist-fbd.log", log_dir);
     snprintf(id, sizeof(id), "%u", domid);
     snprintf(port, sizeof(port), "%u", v->port != 0 ? v->port : v->display + VFB_PORT_BASE);
     snprintf(ram, sizeof(ram), "%u", v->videoram);
@@ -69,7 +84,7 @@ static void exec_screen(unsigned int domid, const char *name, const struct vfb *
     add(&w, "--name", name);
     add(&w, "--control", control);
     add(&w, "--videoram", ram);
-    add(&w, "--log", "/var/log/joist/joist-fbd.log");
+    add(&w, "--log", log);
     if (v->has_vnc) {
         add(&w, "--vnc", v->listen);
         add(&w, "--port", port);

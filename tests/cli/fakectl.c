@@ -7,6 +7,7 @@
  *   fakectl fail N                the n-th call from now fails; 0: none
  *   fakectl failed                prints how many calls are still to go
  *   fakectl log                   the hypervisor has logged again
+ *   fakectl frames ID N           the last N frames of a guest, which nothing is in yet
  *   fakectl check ID              walks the first page tables of a built guest as a CPU would
  */
 #include <fcntl.h>
@@ -66,6 +67,17 @@ static int dump(const struct fake *f)
                d->weight, d->cap, d->map_bytes, d->affinity[0], d->affinity[1]);
     }
     return 0;
+}
+
+static int frames(const struct fake *f, uint32_t id, uint32_t count)
+{
+    for (uint32_t i = FAKE_FRAMES; i > 0 && count > 0; i--) {
+        if (f->owner[i - 1] == id + 1) {
+            printf("%u\n", i - 1);
+            count--;
+        }
+    }
+    return count == 0 ? 0 : 1;
 }
 
 static int bad(const char *what)
@@ -190,6 +202,8 @@ int main(int argc, char **argv)
         printf("%u\n", f->fail_in);
     } else if (strcmp(argv[1], "check") == 0) {
         rc = check(f, number);
+    } else if (strcmp(argv[1], "frames") == 0 && argc > 3) {
+        rc = frames(f, number, (uint32_t)strtoul(argv[3], NULL, 0));
     } else {
         rc = 2;
     }

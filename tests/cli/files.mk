@@ -5,7 +5,7 @@ cli-tool-objs = $(patsubst %,$(O)/host/%,$(sort $(filter-out $(libjoist-port-y),
 cflags-tests/cli/fake_xen.o := -I tests/cli
 cflags-tests/cli/fakectl.o := -I tests/cli
 
-cli-bin := $(addprefix $(O)/cli/,joistd joist-stored joist fakectl)
+cli-bin := $(addprefix $(O)/cli/,joistd joist-stored joist joist-fbd fakectl)
 
 # Second expansion of the lists: the tools' own files.mk may be read later than this one.
 .SECONDEXPANSION:
@@ -18,6 +18,11 @@ $(O)/cli/joist: $$(call cli-tool-objs,joist) $(O)/libtools-host.a
 	$(call say,LINK,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $^ -ljansson -lpng $(host-libs) -o $@
+
+$(O)/cli/joist-fbd: $$(call cli-tool-objs,joist-fbd) $(cli-fake-objs) $(O)/libtools-host.a
+	$(call say,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $^ -lvncserver $(host-libs) -o $@
 
 $(O)/cli/fakectl: $(O)/host/tests/cli/fakectl.o $(cli-fake-objs)
 	$(call say,LINK,$@)

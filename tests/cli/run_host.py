@@ -4,6 +4,7 @@
 a pretended hypervisor (fake.h). Prints one verdict line per group of rows or scenario."""
 import argparse
 import concurrent.futures
+import glob
 import json
 import os
 import re
@@ -16,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import zlib
 
 import kernels
 import table
@@ -39,6 +41,13 @@ class Store:
         head = self.read(16)
         answer, _, _, size = struct.unpack("<IIII", head)
         return answer, self.read(size)
+
+    def write(self, path, value):
+        data = path.encode() + b"\0" + value.encode()
+        self.s.sendall(struct.pack("<IIII", 11, 1, 0, len(data)) + data)
+        kind, _, _, size = struct.unpack("<IIII", self.read(16))
+        assert kind == 11, self.read(size)
+        self.read(size)
 
     def read(self, n):
         data = b""
@@ -465,11 +474,164 @@ def t_protocol(rig):
     assert rig.run("joist list")[0] == 0
 
 
+class Screen:
+    """The front ends of a guest's screen and keyboard, by hand: pages in the guest's memory, nodes in the store."""
+
+    def __init__(self, rig, dom, width, height):
+        self.rig, self.dom, self.width, self.height = rig, dom, width, height
+        count = (width * height * 4 + 4095) // 4096
+        rc, out = rig.fakectl("frames", str(dom), str(count + 3))
+        assert rc == 0
+        self.page, self.keys, self.dir, *self.frames = [int(x) for x in out.split()]
+        with open(rig.dir + "/fake", "r+b") as f:
+            self.put(f, self.page, struct.pack("<4IiiIIB", 0, 0, 0, 0, width, height, width * 4, width * height * 4, 32)
+                     .ljust(40, b"\0") + struct.pack("<Q", self.dir).ljust(2048, b"\0"))
+            self.put(f, self.keys, bytes(4096))
+            self.put(f, self.dir, struct.pack("<%dQ" % count, *self.frames))
+        self.draw(0x102030)
+
+    @staticmethod
+    def put(f, frame, data):
+        f.seek((1 << 20) + frame * 4096)
+        f.write(data)
+
+    def draw(self, colour):
+        with open(self.rig.dir + "/fake", "r+b") as f:
+            for frame in self.frames:
+                self.put(f, frame, struct.pack("<I", colour) * 1024)
+
+    def typed(self):
+        """How many events the keyboard's ring has got, and the code in the last of them."""
+        with open(self.rig.dir + "/fake", "rb") as f:
+            f.seek((1 << 20) + self.keys * 4096)
+            data = f.read(4096)
+        prod = struct.unpack_from("<I", data, 4)[0]
+        return prod, struct.unpack_from("<I", data, 1024 + (prod - 1) % 51 * 40 + 4)[0]
+
+    def write(self, kind, page, state=None):
+        store = Store(self.rig.store)
+        front = f"/local/domain/{self.dom}/device/{kind}/0/"
+        port = store.ask(2, f"/local/domain/{self.dom}/console/port")[1].decode()
+        for node, value in (("page-ref", str(page)), ("event-channel", port), ("request-abs-pointer", "1"),
+                            ("state", state)):
+            store.write(front + node, value)
+        store.close()
+
+    def state(self, kind):
+        store = Store(self.rig.store)
+        got = store.ask(2, f"/local/domain/0/backend/{kind}/{self.dom}/0/state")[1].decode()
+        store.close()
+        return got
+
+    def shot(self, name="s"):
+        """The colour of the first pixel that a screenshot shows."""
+        path = f"{self.rig.dir}/shot.png"
+        code, _, err = self.rig.run(f"joist screenshot {name} {path}")
+        assert code == 0, err
+        with open(path, "rb") as f:
+            data = f.read()
+        assert struct.unpack(">II", data[16:24]) == (self.width, self.height)
+        at = data.index(b"IDAT")
+        return zlib.decompressobj().decompress(data[at + 4:at + 4 + struct.unpack(">I", data[at - 4:at])[0]])[1:4].hex()
+
+
+def fbd_pid(rig):
+    """The process that serves screens of this rig, 0 if there is none."""
+    for path in glob.glob("/proc/[0-9]*/cmdline"):
+        try:
+            with open(path, "rb") as f:
+                words = f.read().split(b"\0")
+        except OSError:
+            continue
+        if words[0].endswith(b"/joist-fbd") and any(w.startswith(rig.dir.encode() + b"/screen-") for w in words):
+            return int(path.split("/")[2])
+    return 0
+
+
+def type_key(path, keysym):
+    """A viewer that connects, presses and lets go of a key, and leaves."""
+    with socket.socket(socket.AF_UNIX) as s:
+        s.connect(path)
+        s.settimeout(WAIT)
+        f = s.makefile("rb")
+        assert f.read(12).startswith(b"RFB 003")
+        s.sendall(b"RFB 003.008\n")
+        assert f.read(2) == b"\1\1"
+        s.sendall(b"\1")
+        assert f.read(4) == bytes(4)
+        s.sendall(b"\1")
+        f.read(24 + 1)
+        s.sendall(struct.pack(">BBHIBBHI", 4, 1, 0, keysym, 4, 0, 0, keysym))
+
+
+def t_screen(rig):
+    """The next one, with nothing left of it when it fails."""
+    if not os.path.exists("/proc/self/exe"):  # a bare chroot: joistd cannot tell where it is
+        return "not run: no /proc"
+    try:
+        return screen_life(rig)
+    finally:
+        if fbd_pid(rig):
+            os.kill(fbd_pid(rig), signal.SIGKILL)
+
+
+def screen_life(rig):
+    """vfb=: the process starts, connects to a guest's front ends, takes pictures, comes back when killed, ends."""
+    conf = f"{rig.dir}/guest.cfg"
+    rig.joist(f"create {conf} name=s 'vfb=[\"vnclisten=127.0.0.1,vncsocket={rig.dir}/vnc.sock\"]'")
+    dom = rig.joist("domid s")["domid"]
+    screen = Screen(rig, dom, 320, 200)
+    code, _, err = rig.run(f"joist screenshot s {rig.dir}/no.png")
+    assert code == 1 and "shows no screen" in err, err
+    rig.until("InitWait", lambda: screen.state("vfb") == "2" and screen.state("vkbd") == "2")
+    screen.write("vfb", screen.page, "3")
+    rig.until("the screen's connection", lambda: screen.state("vfb") == "4")
+    screen.write("vkbd", screen.keys, "3")
+    rig.until("the keyboard's connection", lambda: screen.state("vkbd") == "4")
+    assert screen.shot() == "102030"
+    screen.draw(0xa0b0c0)
+    assert screen.shot() == "a0b0c0"
+    type_key(f"{rig.dir}/vnc.sock", ord("k"))
+    rig.until("the key", lambda: screen.typed() == (2, 37))
+    # a second guest on the same port is refused, by name
+    port = rig.joist("vncviewer --print s")["port"]
+    code, _, err = rig.run(f"joist create {conf} name=t 'vfb=[\"vncdisplay={port - 5900}\"]'")
+    assert code == 1 and "in use by the screen of guest s" in err, err
+    assert rig.run("joist domid t")[0] == 1
+    # killed: started again, on its port, with the guest's pages
+    old = fbd_pid(rig)
+    os.kill(old, signal.SIGKILL)
+    rig.until("a new process", lambda: fbd_pid(rig) not in (0, old))
+    rig.until("its pages", lambda: rig.run(f"joist screenshot s {rig.dir}/x.png")[0] == 0)
+    assert screen.shot() == "a0b0c0" and rig.joist("vncviewer --print s")["port"] == port
+    # joistd killed: the process stays and is found again
+    old = fbd_pid(rig)
+    rig.kill("joistd")
+    rig.restart("joistd")
+    screen.draw(0x0000ff)
+    rig.until("its pages again", lambda: rig.run(f"joist screenshot s {rig.dir}/x.png")[0] == 0)
+    assert fbd_pid(rig) == old and screen.shot() == "0000ff"
+    # the front end closes and comes back with nonsense: refused; then with sense
+    screen.write("vfb", screen.page, "6")
+    rig.until("Closed", lambda: screen.state("vfb") == "6")
+    screen.write("vfb", 3, "3")
+    rig.until("the refusal", lambda: "cannot be mapped" in rig.logs())
+    assert screen.state("vfb") == "6" and fbd_pid(rig) == old
+    screen.write("vfb", screen.page, "1")
+    rig.until("InitWait again", lambda: screen.state("vfb") == "2")
+    screen.write("vfb", screen.page, "3")
+    rig.until("the connection again", lambda: screen.state("vfb") == "4" and screen.shot() == "0000ff")
+    rig.joist("destroy s")
+    assert fbd_pid(rig) == 0 and not [n for n in os.listdir(rig.dir) if n.startswith("screen-")]
+    left = [n for n in rig.state()["store"] if "vfb/" in n or "vkbd/" in n]
+    assert not left, left
+
+
 TESTS = [("table-complete", t_table_is_complete), ("help", rows_of(table.HELP)), ("no-guest", rows_of(table.EMPTY)),
          ("bad-input", rows_of(table.BAD)), ("life", rows_of(table.LIFE)), ("built-memory", t_built_memory),
          ("store-nodes", t_store_nodes), ("failures", t_failures_leave_nothing), ("ends", t_ends),
          ("crash-at-once", t_crash_at_once), ("waiting", t_waiting), ("joistd-killed", t_joistd_killed),
-         ("stored-killed", t_stored_killed), ("cycles", t_cycles), ("protocol", t_protocol)]
+         ("stored-killed", t_stored_killed), ("cycles", t_cycles), ("protocol", t_protocol), ("screen", t_screen)]
 
 
 def run_test(name, test, bin_dir):
