@@ -57,6 +57,7 @@ rooms := xen-core/abi xen-core/lib xen-core/base xen-core/mm xen-core/domain xen
          xen-core/gnttab xen-core/irq xen-core/hcall xen-core/ctl xen-core/start xen-core \
          arch/x86_64 arch/x86_64/hw arch/x86_64/guest arch/host arch/efi drivers \
          dom0-tools dom0-tools/common dom0-tools/libjoist dom0-tools/stored dom0-tools/consoled \
+         dom0-tools/boot dom0-tools/image dom0-tools/run \
          dom0-tools/fbd dom0-tools/joistd dom0-tools/build dom0-tools/cli dom0-tools/stream dom0-tools/etc \
          tests tests/unit tests/fuzz tests/onebox tests/guests tests/qemu tests/system tests/bench tests/cli \
          tests/efi scripts
@@ -273,7 +274,7 @@ define tool-rule # name
 $(O)/tools/$(1): $$(patsubst %,$(O)/tool/%,$$(sort $$(tool-$(1)-y))) $(O)/libtools.a
 	$$(call say,LINK,$$@)
 	@mkdir -p $$(@D)
-	$$(Q)$$(CC) $$(tool-link) $$^ $$(tool-$(1)-ldlibs) -o $$@
+	$$(Q)$$(CC) $$(or $$(tool-$(1)-link),$$(tool-link)) $$^ $$(tool-$(1)-ldlibs) -o $$@
 endef
 $(foreach t,$(tools-y),$(eval $(call tool-rule,$(t))))
 

@@ -378,7 +378,20 @@ def our_tools():
 
 
 # programs of the host that the system tests use in the control domain, where they are installed
-EXTRA_PROGRAMS = ("/usr/bin/efivar", "/usr/bin/chattr", "/usr/bin/strace")
+EXTRA_PROGRAMS = ("/usr/bin/efivar", "/usr/bin/chattr", "/usr/bin/strace", "/usr/sbin/mke2fs", "/usr/sbin/debugfs")
+
+
+def run_files(a):
+    """What `joist run` and PV GRUB find installed: a guest kernel with its ramdisk, GRUB's PV image."""
+    _, kernel = kernels()
+    joist, part = os.path.join(BUILD, "tools", "joist"), os.path.join(IMAGE, "run.ird")
+    if kernel.root and os.path.exists(joist):
+        run(joist, "image", "ramdisk", "--kernel=" + kernel.path, "--modules=" + kernel.root, part)
+        a.copy(part, "usr/lib/joist/run/ramdisk")
+        a.link("usr/lib/joist/run/vmlinuz", "/guest/vmlinuz")
+        os.unlink(part)
+    grub = "usr/lib/grub-xen/grub-x86_64-xen.bin"
+    a.copy("/" + grub if os.path.exists("/" + grub) else os.path.join(fetch("grub-xen-host"), grub), grub)
 
 
 def make_dom0():
@@ -399,6 +412,7 @@ def make_dom0():
         a.copy(cfg, "etc/joist/" + os.path.basename(cfg))
     a.copy(os.path.join(IMAGE, "vmlinuz-guest"), "guest/vmlinuz")
     a.copy(os.path.join(IMAGE, "guest.ird"), "guest/initrd")
+    run_files(a)
     helpers(a)
     a.copy(os.path.join(ROOT, "tests", "system", "restart.sh"), "bin/restart")
     for elf in sorted(glob.glob(os.path.join(BUILD, "guests", "*.elf"))

@@ -4,6 +4,7 @@
 
 #include <jansson.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 enum exit_code {
     EXIT_DONE = 0,
@@ -105,3 +106,12 @@ int cmd_rename(struct cli *c, const struct parsed *p);
 int cmd_network_attach(struct cli *c, const struct parsed *p);
 int cmd_network_detach(struct cli *c, const struct parsed *p);
 int cmd_network_list(struct cli *c, const struct parsed *p);
+int cmd_image(struct cli *c, const struct parsed *p);
+int cmd_run(struct cli *c, const struct parsed *p);
+
+/* cmd_image.c: what verbs share that work without the daemon. */
+struct fail;
+int say_fail(const struct fail *f); /* prints it; EXIT_FAILED */
+/* Bytes of a size option ("512M", "2G"), `otherwise` if it is not given; 0 or EXIT_USAGE. */
+int size_option(const struct parsed *p, char letter, uint64_t least, uint64_t otherwise,
+                uint64_t *out);

@@ -5,3 +5,6 @@ tool-joist-dir := bin
 tool-joist-y := $(addprefix dom0-tools/cli/,joist.o client.o cmd_create.o cmd_console.o cmd_list.o cmd_host.o \
     cmd_life.o cmd_block.o cmd_snapshot.o cmd_network.o cmd_screen.o)
 tool-joist-ldlibs := -ljansson -lpng
+# images and one-command guests
+tool-joist-y += $(addprefix dom0-tools/cli/,cmd_image.o cmd_run.o) $(image-y)
+tool-joist-ldlibs += -lcrypt

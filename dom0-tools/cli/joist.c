@@ -71,6 +71,34 @@ static const struct option_row device_list_options[] = {
     { 0, NULL, false, NULL },
 };
 
+static const struct option_row image_options[] = {
+    { 's', "size", true, "of the file system: MiB, or with M, G, T (default 2G)" },
+    { 'm', "mirror", true, "the Debian archive (default: as this machine's apt)" },
+    { 'S', "suite", true, "the release (default bookworm)" },
+    { 'p', "packages", true, "more packages, separated by commas" },
+    { 'H', "hostname", true, "(default debian)" },
+    { 'l', "label", true, "of the root file system (default joist-root)" },
+    { 'P', "root-password", true, "(default: a random one, printed)" },
+    { 'k', "ssh-key", true, "file of public keys that may log in as root" },
+    { 'o', "overlay", true, "directory whose files are put over the system" },
+    { 'f', "force", false, "replace the file if it exists" },
+    { 'K', "kernel", true, "with ramdisk: the kernel it is for" },
+    { 'M', "modules", true, "with ramdisk: where lib/modules is (default /)" },
+    { 'q', "quiet", false, "show no progress" },
+    { 0, NULL, false, NULL },
+};
+
+static const struct option_row run_options[] = {
+    { 'R', "rootfs", true, "directory or tar archive that becomes the guest's root" },
+    { 'k', "kernel", true, "(default: that of the root, else the one installed with joist)" },
+    { 'r', "ramdisk", true, "(default: one with the drivers of the root disk)" },
+    { 'm', "memory", true, "MiB (default 256)" },
+    { 'c', "vcpus", true, "(default 1)" },
+    { 's', "size", true, "of the root disk: MiB, or with M, G, T (default: as needed)" },
+    { 'n', "name", true, "of the guest (default run-PID)" },
+    { 0, NULL, false, NULL },
+};
+
 static const struct verb_row verbs[] = {
     { "create", cmd_create, 0, -1, "FILE [KEY=VALUE...]", "start a guest", create_options },
     { "list", cmd_list, 0, -1, "[DOMAIN...]", "show domains", list_options },
@@ -98,14 +126,15 @@ static const struct verb_row verbs[] = {
       device_list_options },
     { "block-resize", cmd_block_resize, 2, 2, "DOMAIN VDEV",
       "tell a guest that the file of its disk has grown", no_options },
-    { "image", cmd_image_snapshot, 1, -1, "snapshot IMAGE OVERLAY",
-      "put an overlay over a disk image", no_options },
     { "uptime", cmd_uptime, 0, -1, "[DOMAIN...]", "show how long domains run", uptime_options },
     { "network-attach", cmd_network_attach, 1, -1, "DOMAIN [KEY=VALUE...]",
       "give a guest a network interface", no_options },
     { "network-detach", cmd_network_detach, 2, 2, "DOMAIN ID|MAC|NAME",
       "take a network interface away", detach_options },
     { "network-list", cmd_network_list, 1, -1, "DOMAIN...", "show network interfaces", no_options },
+    { "image", cmd_image, 1, -1, "build debian FILE | snapshot IMAGE OVERLAY | ramdisk FILE",
+      "make disk images", image_options },
+    { "run", cmd_run, 1, -1, "-- COMMAND [WORD...]", "run one command in a guest", run_options },
 };
 
 #define VERB_COUNT (sizeof(verbs) / sizeof(verbs[0]))

@@ -2,6 +2,8 @@
 /* Guest configuration: one table of all keys of xl.cfg, and what each means for a PV guest. */
 #include "joistd/config.h"
 
+#include "joistd/bootcfg.h"
+
 #include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
@@ -407,6 +409,13 @@ static int key_devices(struct maker *m)
                          : dev_read_list(m->c, class, m->s, m->cwd, m->warnings, m->f);
 }
 
+/* Read when all settings are known: see finish(). */
+static int key_boot(struct maker *m)
+{
+    (void)m;
+    return 0;
+}
+
 static int key_hvm(struct maker *m)
 {
     bad(m, "is for HVM guests, and only PV guests exist on this hypervisor");
@@ -473,9 +482,9 @@ static const struct {
     { "e820_host", key_later },
     { "cpus_soft", key_later },
     { "cpuid", key_later },
-    { "bootloader", key_later },
-    { "bootloader_args", key_later },
-    { "firmware", key_later },
+    { "bootloader", key_boot },
+    { "bootloader_args", key_boot },
+    { "firmware", key_boot },
     { "seclabel", key_later },
     { "init_seclabel", key_later },
     { "driver_domain", key_later },
@@ -585,7 +594,11 @@ static int finish(struct maker *m, const struct xlcfg *settings)
     if (c->name[0] == '\0') {
         return missing(m, "name", settings);
     }
-    if (c->kernel[0] == '\0') {
+    rc = bootcfg_read(c, settings, m->f);
+    if (rc != 0) {
+        return rc;
+    }
+    if (c->kernel[0] == '\0' && !c->is_extracted) {
         return missing(m, "kernel", settings);
     }
     rc = join_cmdline(m, settings);

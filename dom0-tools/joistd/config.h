@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "boot/boot.h"
 #include "common/fail.h"
 #include "joistd/dev.h"
 #include "joistd/xlcfg.h"
@@ -53,6 +54,8 @@ struct config {
     unsigned int max_grant_frames;
     unsigned int max_maptrack_frames;
     unsigned int max_event_channels;
+    bool is_extracted;     /* kernel and ramdisk are inside the first disk */
+    struct boot_wish boot; /* where in it */
     unsigned int device_count;
     struct device *devices[DEV_MAX]; /* shared: copy with config_copy(), end with config_drop() */
 };

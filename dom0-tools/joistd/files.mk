@@ -5,6 +5,7 @@ tools-common-y += dom0-tools/common/fail.o
 # what reads a configuration: free of side effects, and so in the host tests too; classes of devices are added here
 joist-config-y := $(addprefix dom0-tools/joistd/,config.o xlcfg.o devcfg.o devnodes.o disk.o vfb.o channel.o)
 joist-config-y += $(addprefix dom0-tools/joistd/,vif.o vif_parse.o)
+joist-config-y += dom0-tools/joistd/bootcfg.o $(boot-y)
 
 tools-y += joistd
 tool-joistd-y := $(addprefix dom0-tools/joistd/,main.o api.o verbs.o names.o guest.o life.o job.o \

@@ -10,6 +10,7 @@
 #include "build/build.h"
 #include "common/log.h"
 #include "joistd/dev.h"
+#include "joistd/bootcfg.h"
 #include "joistd/host.h"
 #include "joistd/joistd.h"
 #include "joistd/report.h"
@@ -108,7 +109,8 @@ static json_t *build_work(void *arg)
                  joist_strerror(rc));
         return failed(&f);
     }
-    rc = build_guest(h, &g->config, &b, &f);
+    rc = bootcfg_fetch(&g->config, &f); /* ours alone: this is a child */
+    rc = rc == 0 ? build_guest(h, &g->config, &b, &f) : rc;
     if (rc != 0) {
         return failed(&f);
     }

@@ -17,7 +17,7 @@ $(O)/cli/joistd $(O)/cli/joist-stored: $(O)/cli/%: $$(call cli-tool-objs,$$*) $(
 $(O)/cli/joist: $$(call cli-tool-objs,joist) $(O)/libtools-host.a
 	$(call say,LINK,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $^ -ljansson -lpng $(host-libs) -o $@
+	$(Q)$(CC) $^ $(tool-joist-ldlibs) $(host-libs) -o $@
 
 $(O)/cli/joist-fbd: $$(call cli-tool-objs,joist-fbd) $(cli-fake-objs) $(O)/libtools-host.a
 	$(call say,LINK,$@)

@@ -9,6 +9,7 @@ regular expressions that must match somewhere; "" means that nothing may be prin
 VERBS = ["create", "list", "info", "console", "pause", "unpause", "shutdown", "reboot", "destroy", "dmesg", "domid",
          "domname", "rename", "vcpu-list", "uptime", "block-attach", "block-detach", "block-list", "block-resize",
          "network-attach", "network-detach", "network-list"]
+VERBS += ["image", "run"]
 
 HEAD = r"(?m)^Name +ID +Mem VCPUs\tState\tTime\(s\)$"
 NOT_FOUND = r"^joist: domain: nosuch: there is no such domain; joist list shows the names and ids$"
@@ -191,6 +192,41 @@ BAD = [
     ("joist create -n -f {d}/guest.cfg memory=17", 0, r'(?m)^memory = "17"$', "", ""),
     (f"{C} -n nomigrate=1", 0, r'name = "web"', r"^joist: warning: command line:1:1: nomigrate: ignored", ""),
     (f"{C} -n extra=1", 0, r'name = "web"', r"^joist: warning: command line:1:1: extra: ignored, because cmdline", ""),
+]
+
+# Images and one-command guests: what is refused before anything is made.
+I = "joist image build debian"
+BAD += [
+    ("joist image", 2, "", r"^joist: image: a word is missing", ""),
+    ("joist image mend x", 2, "", r'^joist: image: there is no "image mend"; joist help image shows', ""),
+    ("joist image build debian", 2, "", r"^joist: image: usage: joist image build debian ", ""),
+    ("joist image --json build fedora x", 2, "", r'^joist: image: "fedora" cannot be built; debian can$', ""),
+    (f"{I} --size 5 {{d}}/x", 2, "", r'^joist: size "5": write MiB or a number with M, G or T, from 700M on$', ""),
+    (f"{I} --size 2X {{d}}/x", 2, "", r'^joist: size "2X": ', ""),
+    (f"{I} --size 99999999T {{d}}/x", 2, "", r'^joist: size "99999999T": ', ""),
+    (f"{I} --mirror ftp.debian.org {{d}}/x", 1, "", r"^joist: image: ftp\.debian\.org: is no address of a mirror; write http://", ""),
+    (f"{I} --label 'a b' {{d}}/x", 1, "", r"^joist: image: a b: a label has 1 to 16 letters", ""),
+    (f"{I} --label seventeen-letters {{d}}/x", 1, "", r"a label has 1 to 16 letters", ""),
+    (f"{I} --hostname a_b {{d}}/x", 1, "", r"^joist: image: a_b: a host name has 1 to 63 letters", ""),
+    (f"{I} --suite -x {{d}}/x", 1, "", r"^joist: image: -x: is no name of a suite$", ""),
+    (f"{I} --packages 'a b' {{d}}/x", 1, "", r"^joist: image: --packages: write names of packages, separated by commas$", ""),
+    (f"{I} --overlay {{d}}/none {{d}}/x", 1, "", r"^joist: image: .*/none: cannot be read: No such file", ""),
+    ("joist image ramdisk {d}/x", 2, "", r"^joist: image: usage: joist image ramdisk --kernel=", ""),
+    ("joist image ramdisk --kernel {d}/none {d}/x", 1, "", r"^joist: kernel: .*/none: No such file or directory$", ""),
+    ("joist image ramdisk --kernel {d}/text {d}/x", 1, "", r"^joist: kernel: .*/text: no bzImage that tells its version$", ""),
+    ("joist run true", 2, "", r"^joist: run: give --rootfs a directory or a tar archive$", ""),
+    ("joist run --rootfs {d}", 2, "", r"^joist: run: a word is missing; usage: joist run ", ""),
+    ("joist run --json --rootfs {d}/none -- true", 125, "", r"^joist: run: .*/none: is no directory or archive: No such file", ""),
+    ("joist run --rootfs {d} --size 1M -- true", 2, "", r'^joist: size "1M": .* from 16M on$', ""),
+    ("joist --socket {d}/none run --rootfs {d} -- true", 3, "", r"^joist: daemon: .*/none: No such file or directory; ", ""),
+    (f"{C} firmware=ovmf", 1, "", r'firmware = "ovmf": only "pvgrub64" exists on this hypervisor; write firmware', ""),
+    (f"{C} firmware=pvgrub64", 1, "", r'firmware = "pvgrub64": a kernel is given too; remove one of them$', ""),
+    ("joist create name=x bootloader=/usr/bin/lilo", 1, "", r'bootloader = "/usr/bin/lilo": only joist-extract ', ""),
+    ("joist create name=x bootloader=pygrub", 1, "", r'bootloader = "pygrub": the guest has no disk to read a kernel from; ', ""),
+    ("joist create name=x bootloader=pygrub 'bootloader_args=\"--list\"'", 1, "",
+     r'bootloader_args = "--list": not --kernel=PATH, --ramdisk=PATH or --offset=BYTES$', ""),
+    ("joist create name=x firmware=pvgrub64 'bootloader_args=\"--kernel=/x\"'", 1, "", r"there is no bootloader that it could be for$", ""),
+    (f"{C} bootloader=joist-extract", 1, "", r'bootloader = "joist-extract": a kernel or ramdisk is given too; ', ""),
 ]
 
 # One guest's life, in this order; {id} is its id.

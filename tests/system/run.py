@@ -23,9 +23,10 @@ import dropin  # noqa: E402
 import guests  # noqa: E402
 import screens  # noqa: E402
 import wrappings  # noqa: E402
+import images  # noqa: E402
 
 # Groups of the long form only: `commands` walks the whole command table of tests/cli on a real control domain.
-LONG_ONLY = ("commands",)
+LONG_ONLY = ("commands", "installed")
 
 # group: (arguments of system.Host, or None for scenarios that boot by themselves; the scenarios)
 GROUPS = [
@@ -40,6 +41,8 @@ GROUPS = [
     ("wrappings", {"share": wrappings.SHARE, "cmdline": "joist.share"}, [wrappings.whole, wrappings.damaged]),
     ("screens", {"extra": screens.machine_args, "share": screens.SHARE, "cmdline": "joist.share"},
      [screens.picture, screens.survives, screens.refused, screens.channels]),
+    ("images", {}, [images.run_command, images.run_ends, images.extracted, images.pv_grub]),
+    ("installed", None, [images.installed_dom0]),
     ("boots", None, [boots.one_cpu, boots.four_cpus_6g, boots.eight_cpus, boots.sixteen_gb, boots.dom0_kernels,
                      boots.damaged_kernels, boots.cloud_kernel]),
 ]

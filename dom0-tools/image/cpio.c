@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+/* The newc writer: a header of hexadecimal fields, the name, the data, each padded to 4 bytes. */
+#include "image/cpio.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define FILE_MOST (64u << 20) /* bytes of one file: modules and programs are far smaller */
+
+static void put(struct cpio *c, const void *data, size_t size)
+{
+    if (c->error == 0 && size > 0 && fwrite(data, size, 1, c->file) != 1) {
+        c->error = errno != 0 ? -errno : -EIO;
+    }
+}
+
+static void pad(struct cpio *c, size_t size)
+{
+    put(c, "\0\0\0", (4 - size % 4) % 4);
+}
+
+static void head(struct cpio *c, const char *name, mode_t mode, size_t size,
+                 const unsigned int *dev)
+{
+    size_t n = strlen(name) + 1;
+    char text[128];
+
+    snprintf(text, sizeof(text), "070701%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X",
+             ++c->inode, (unsigned int)mode, 0u, 0u, 1u, 0u, (unsigned int)size, 0u, 0u, dev[0],
+             dev[1], (unsigned int)n, 0u);
+    put(c, text, 110);
+    put(c, name, n);
+    pad(c, 110 + n);
+}
+
+static const unsigned int no_device[2];
+
+void cpio_dir(struct cpio *c, const char *name)
+{
+    head(c, name, S_IFDIR | 0755, 0, no_device);
+}
+
+void cpio_data(struct cpio *c, const char *name, mode_t mode, const void *data, size_t size)
+{
+    head(c, name, S_IFREG | mode, size, no_device);
+    put(c, data, size);
+    pad(c, size);
+}
+
+void cpio_file(struct cpio *c, const char *name, mode_t mode, const char *path)
+{
+    FILE *in = fopen(path, "re");
+    struct stat st;
+    char *data = NULL;
+
+    if (in == NULL || fstat(fileno(in), &st) != 0) {
+        c->error = c->error != 0 ? c->error : -errno;
+    } else if (!S_ISREG(st.st_mode) || st.st_size < 0 || st.st_size > FILE_MOST) {
+        c->error = c->error != 0 ? c->error : -EFBIG;
+    } else if ((data = malloc((size_t)st.st_size + 1)) == NULL ||
+               fread(data, 1, (size_t)st.st_size, in) != (size_t)st.st_size) {
+        c->error = c->error != 0 ? c->error : -EIO;
+    } else {
+        cpio_data(c, name, mode, data, (size_t)st.st_size);
+    }
+    free(data);
+    if (in != NULL) {
+        fclose(in);
+    }
+}
+
+void cpio_device(struct cpio *c, const char *name, unsigned int major, unsigned int minor)
+{
+    head(c, name, S_IFCHR | 0600, 0, (unsigned int[2]){ major, minor });
+}
+
+int cpio_finish(struct cpio *c)
+{
+    head(c, "TRAILER!!!", 0, 0, no_device);
+    if (c->error == 0 && fflush(c->file) != 0) {
+        c->error = -errno;
+    }
+    return c->error;
+}

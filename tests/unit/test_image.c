@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: MIT */
+/* Tests of the makers of images: sizes, sources, modules, archives, file systems, programs. */
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "image/aptconf.h"
+#include "image/cpio.h"
+#include "image/ext4.h"
+#include "image/ramdisk.h"
+#include "image/rootfs.h"
+#include "image/work.h"
+#include "run/result.h"
+
+#define MIB (1ull << 20)
+
+static void shell(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+static void shell(const char *format, ...)
+{
+    char line[2048];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(line, sizeof(line), format, args);
+    va_end(args);
+    assert_int_equal(system(line), 0);
+}
+
+static void sizes(void **state)
+{
+    static const struct {
+        const char *text;
+        int rc;
+        unsigned long long bytes;
+    } rows[] = {
+        { "16", 0, 16 * MIB },
+        { "16M", 0, 16 * MIB },
+        { "2G", 0, 2048 * MIB },
+        { "16T", 0, MIB << 24 },
+        { "17T", -ERANGE, 0 },
+        { "15", -ERANGE, 0 },
+        { "", -EINVAL, 0 },
+        { "G", -EINVAL, 0 },
+        { "-1", -EINVAL, 0 },
+        { "1GB", -EINVAL, 0 },
+        { "1.5G", -EINVAL, 0 },
+        { " 16", -EINVAL, 0 },
+        { "99999999999", -ERANGE, 0 },
+        { "9999999999999", -EINVAL, 0 },
+    };
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        unsigned long long bytes = 0;
+
+        assert_int_equal(work_parse_size(rows[i].text, 16 * MIB, &bytes), rows[i].rc);
+        assert_int_equal(bytes, rows[i].bytes);
+    }
+}
+
+static void sources(void **state)
+{
+    static const char *const mirrors[] = { "http://deb.debian.org/debian", "https://h/x",
+                                           "file:/srv/mirror" };
+    static const char *const others[] = {
+        "", "http://", "deb.debian.org", "http://h/a b", "http://h/[x]", "-x", "http://h/\""
+    };
+    char line[512] = "";
+    struct fail f = { 0 };
+    size_t i;
+
+    (void)state;
+    assert_int_equal(aptconf_line("http://d/debian/|bookworm|main|Debian", "bookworm", line, 512),
+                     0);
+    assert_string_equal(line, "deb http://d/debian/ bookworm main\n");
+    assert_int_equal(
+        aptconf_line("http://d/s|bookworm-security|main|Debian\n", "bookworm", line, 512), 0);
+    assert_string_equal(line, "deb http://d/s bookworm-security main\n");
+    assert_int_equal(aptconf_line("http://d/|trixie|main|Debian", "bookworm", line, 512), -ENOENT);
+    assert_int_equal(aptconf_line("http://d/|bookworm|main|Node", "bookworm", line, 512), -ENOENT);
+    assert_int_equal(aptconf_line("http://d/|bookwormx|main|Debian", "bookworm", line, 512),
+                     -ENOENT);
+    assert_int_equal(aptconf_line("http://d/|bookworm||Debian", "bookworm", line, 512), -ENOENT);
+    assert_int_equal(aptconf_line("", "bookworm", line, 512), -ENOENT);
+    for (i = 0; i < sizeof(mirrors) / sizeof(mirrors[0]); i++) {
+        assert_int_equal(aptconf_check_mirror(mirrors[i], &f), 0);
+    }
+    for (i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        f.code = 0;
+        assert_int_equal(aptconf_check_mirror(others[i], &f), -EINVAL);
+    }
+}
+
+static void collect(void *arg, const char *path)
+{
+    strcat(arg, path);
+    strcat(arg, " ");
+}
+
+static void modules(void **state)
+{
+    static const char dep[] = "kernel/fs/ext4/ext4.ko: kernel/lib/crc16.ko kernel/fs/mbcache.ko\n"
+                              "kernel/lib/crc16.ko:\n"
+                              "kernel/drivers/block/xen-blkfront.ko.xz:\n"
+                              "kernel/a/ext4x.ko: kernel/b.ko";
+    char got[256] = "";
+
+    (void)state;
+    assert_int_equal(ramdisk_resolve(dep, "ext4", collect, got), 0);
+    assert_string_equal(got, "kernel/fs/mbcache.ko kernel/lib/crc16.ko kernel/fs/ext4/ext4.ko ");
+    got[0] = '\0';
+    assert_int_equal(ramdisk_resolve(dep, "xen_blkfront", collect, got), 0);
+    assert_string_equal(got, "kernel/drivers/block/xen-blkfront.ko.xz ");
+    got[0] = '\0';
+    assert_int_equal(ramdisk_resolve(dep, "ext4x", collect, got), 0);
+    assert_string_equal(got, "kernel/b.ko kernel/a/ext4x.ko ");
+    got[0] = '\0';
+    assert_int_equal(ramdisk_resolve(dep, "ext", collect, got), -ENOENT);
+    assert_int_equal(ramdisk_resolve("", "ext4", collect, got), -ENOENT);
+    assert_string_equal(got, "");
+}
+
+/* What cpio(1) reads out of our archive is what was put in; the ramdisk's parts are all there. */
+static void ramdisks(void **state)
+{
+    struct work w;
+    struct fail f = { 0 };
+    char version[RAMDISK_VERSION_MAX];
+    char path[WORK_PATH_MAX];
+    char init[WORK_PATH_MAX];
+    char kernel[WORK_PATH_MAX];
+
+    (void)state;
+    assert_int_equal(work_begin(&w, &f), 0);
+    work_path(&w, "rd", path);
+    work_path(&w, "init", init);
+    work_path(&w, "k", kernel);
+    shell("cd %s && echo program >init && mkdir -p lib/modules/6.1-x/kernel && cd "
+          "lib/modules/6.1-x && "
+          "echo front >kernel/xen-blkfront.ko && echo crc >kernel/crc32c_generic.ko && "
+          "printf 'kernel/xen-blkfront.ko:\\nkernel/crc32c_generic.ko:\\n' >modules.dep && "
+          "echo kernel/fs/ext4.ko >modules.builtin",
+          w.dir);
+    assert_int_equal(ramdisk_make("6.1-x", w.dir, init, path, &f), 0);
+    shell("cd %s && mkdir out && cd out && cpio -idm --quiet --no-absolute-filenames <../rd && "
+          "cmp init ../init && test -x init && "
+          "cmp modules/xen-blkfront.ko ../lib/modules/6.1-x/kernel/xen-blkfront.ko && "
+          "test \"$(cat modules/list)\" = \"$(printf 'xen-blkfront.ko\\ncrc32c_generic.ko')\" && "
+          "test ! -e modules/ext4.ko && test -d newroot",
+          w.dir);
+    assert_int_equal(ramdisk_make("6.2", w.dir, init, path, &f), -ENOENT);
+    assert_non_null(strstr(f.cause, "no modules of this kernel"));
+    f.code = 0;
+    shell("cd %s/lib/modules/6.1-x && echo kernel/xen-blkfront.ko: >modules.dep", w.dir);
+    assert_int_equal(ramdisk_make("6.1-x", w.dir, init, path, &f), -ENOENT);
+    assert_non_null(strstr(f.cause, "there is no module crc32c_generic"));
+    assert_int_equal(ramdisk_kernel_version(init, version), -ENOEXEC);
+    assert_int_equal(ramdisk_kernel_version("/nowhere", version), -ENOENT);
+    shell("cd %s && head -c 2000 /dev/zero >k && printf HdrS | dd of=k bs=1 seek=514 conv=notrunc "
+          "2>/dev/null && printf '\\020\\001' | dd of=k bs=1 seek=526 conv=notrunc 2>/dev/null && "
+          "printf '6.1.0-x (who) #1' | dd of=k bs=1 seek=784 conv=notrunc 2>/dev/null",
+          w.dir);
+    assert_int_equal(ramdisk_kernel_version(kernel, version), 0);
+    assert_string_equal(version, "6.1.0-x");
+    work_end(&w);
+}
+
+/* A tree comes back out of the file system whole; behind it is room for a result. */
+static void file_systems(void **state)
+{
+    struct work w;
+    struct fail f = { 0 };
+    char tree[WORK_PATH_MAX];
+    char disk[WORK_PATH_MAX];
+    struct ext4_spec spec = {
+        .tree = tree, .label = "a-label", .size = 32 * MIB, .tail = RUN_TAIL
+    };
+    struct stat st;
+    int fd;
+
+    (void)state;
+    assert_int_equal(work_begin(&w, &f), 0);
+    work_path(&w, "tree", tree);
+    work_path(&w, "disk", disk);
+    shell("mkdir -p %s/d && seq 10000 >%s/d/f && ln -s d/f %s/l && chmod 4755 %s/d/f", tree, tree,
+          tree, tree);
+    assert_int_equal(ext4_make(&spec, disk, &f), 0);
+    assert_int_equal(stat(disk, &st), 0);
+    assert_int_equal(st.st_size, 32 * MIB + RUN_TAIL);
+    assert_true((unsigned long long)st.st_blocks * 512 < 16 * MIB); /* sparse */
+    shell("e2fsck -fn %s >/dev/null 2>&1 && test \"$(e2label %s)\" = a-label", disk, disk);
+    shell("test \"$(debugfs -R 'cat /d/f' %s 2>/dev/null | cksum)\" = \"$(seq 10000 | cksum)\"",
+          disk);
+    shell("debugfs -R 'stat /d/f' %s 2>/dev/null | grep -q 'Mode:  04755'", disk);
+    assert_int_equal(rootfs_result(disk), -ENODATA);
+    fd = open(disk, O_WRONLY);
+    assert_true(pwrite(fd, RUN_RESULT "7\n", sizeof(RUN_RESULT) + 1, 32 * MIB) > 0);
+    assert_int_equal(rootfs_result(disk), 7);
+    assert_true(pwrite(fd, RUN_RESULT "256\n", sizeof(RUN_RESULT) + 3, 32 * MIB) > 0);
+    assert_int_equal(rootfs_result(disk), -ENODATA);
+    close(fd);
+    shell("head -c 40000000 /dev/urandom >%s/large", tree);
+    assert_int_equal(ext4_make(&spec, disk, &f), -ENOSPC);
+    assert_non_null(strstr(f.cause, "do not fit into 32 MiB"));
+    f = (struct fail){ 0 };
+    shell("cd %s && tar -czf t.tar -C tree d && rm -rf tree", w.dir);
+    work_path(&w, "t.tar", disk);
+    {
+        char image[WORK_PATH_MAX];
+
+        work_path(&w, "disk2", image);
+        spec.archive = disk;
+        assert_int_equal(ext4_make(&spec, image, &f), 0);
+        shell("test \"$(debugfs -R 'cat /d/f' %s 2>/dev/null | cksum)\" = \"$(seq 10000 | cksum)\"",
+              image);
+    }
+    work_end(&w);
+}
+
+static void count_line(void *arg, const char *text)
+{
+    (void)text;
+    ++*(int *)arg;
+}
+
+static void programs(void **state)
+{
+    char *three[] = { (char *)"sh", (char *)"-c", (char *)"echo a; echo b >&2; exit 3", NULL };
+    char *missing[] = { (char *)"no-such-program", NULL };
+    char *signalled[] = { (char *)"sh", (char *)"-c", (char *)"kill -9 $$", NULL };
+    char *many[] = { (char *)"sh", (char *)"-c", (char *)"seq 5000; printf tail", NULL };
+    char last[WORK_PATH_MAX];
+    struct fail f = { 0 };
+    int lines = 0;
+
+    (void)state;
+    assert_int_equal(work_run(three, count_line, &lines, last), 3);
+    assert_int_equal(lines, 2);
+    assert_string_equal(last, "a; b");
+    assert_int_equal(work_run(missing, NULL, NULL, last), 127);
+    assert_int_equal(work_run(signalled, NULL, NULL, last), 137);
+    lines = 0;
+    assert_int_equal(work_run(many, count_line, &lines, last), 0);
+    assert_int_equal(lines, 5001);
+    assert_non_null(strstr(last, "5000; tail"));
+    assert_true(strlen(last) < WORK_LAST_MAX);
+    assert_int_equal(work_must(missing, "phase", "its-package", &f), -ENOENT);
+    assert_string_equal(f.remedy, "install the package its-package");
+    assert_true(work_find_program("sh", last));
+    assert_string_equal(last + strlen(last) - 3, "/sh");
+    assert_false(work_find_program("no-such-program", NULL));
+}
+
+/* Results appear whole or not at all, and temporary files go. */
+static void results(void **state)
+{
+    struct work w;
+    struct work other;
+    struct fail f = { 0 };
+    char path[WORK_PATH_MAX];
+    char dir[WORK_PATH_MAX];
+
+    (void)state;
+    assert_int_equal(work_begin(&w, &f), 0);
+    assert_int_equal(work_begin(&other, &f), 0);
+    strcpy(dir, w.dir);
+    work_path(&other, "result", path);
+    assert_int_equal(work_result(&w, path, false, &f), 0);
+    assert_int_equal(access(path, F_OK), -1);
+    shell("echo x >%s && mkdir -p %s/a/b && touch %s/a/b/c", w.part, w.dir, w.dir);
+    assert_int_equal(work_publish(&w, path, &f), 0);
+    assert_int_equal(access(path, F_OK), 0);
+    assert_int_equal(work_result(&w, path, false, &f), -EEXIST);
+    f.code = 0;
+    assert_int_equal(work_result(&w, path, true, &f), 0);
+    work_end(&w);
+    assert_int_equal(access(dir, F_OK), -1);
+    shell("test $(ls %s | wc -l) = 1", other.dir);
+    work_end(&other);
+    work_end(&other);
+}
+
+/* A signal stops a program that runs, which is told and waited for; nothing is begun afterwards. */
+static void stopping(void **state)
+{
+    char *slow[] = { (char *)"sh", (char *)"-c",
+                     (char *)"trap 'echo told; exit 9' INT; kill -INT $PPID; sleep 20 & wait",
+                     NULL };
+    char *quick[] = { (char *)"true", NULL };
+    char last[WORK_LAST_MAX];
+    struct work w;
+    struct fail f = { 0 };
+
+    (void)state;
+    assert_int_equal(work_begin(&w, &f), 0);
+    assert_int_equal(work_run(slow, NULL, NULL, last), -EINTR);
+    assert_non_null(strstr(last, "told"));
+    assert_true(work_is_stopped());
+    assert_int_equal(work_run(quick, NULL, NULL, NULL), -EINTR);
+    assert_int_equal(work_check_stopped(&f), -EINTR);
+    work_end(&w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(sizes),        cmocka_unit_test(sources),  cmocka_unit_test(modules),
+        cmocka_unit_test(ramdisks),     cmocka_unit_test(programs), cmocka_unit_test(results),
+        cmocka_unit_test(file_systems), cmocka_unit_test(stopping), /* the last: all is stopped */
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
