@@ -248,13 +248,15 @@ static int run(const struct options *o, struct joist *xen)
 int main(int argc, char **argv)
 {
     struct options o = { .vnc = { .port = 5900 }, .videoram = 16 };
+    static char log_name[100];
     struct joist *xen;
     int rc = parse(&o, argc, argv);
 
     if (rc != 0) {
         return rc < 0 ? 2 : 0;
     }
-    rc = log_open("joist-fbd", o.log);
+    (void)snprintf(log_name, sizeof(log_name), "joist-fbd %s", o.name); /* all write to one file */
+    rc = log_open(log_name, o.log);
     if (rc < 0) {
         (void)fprintf(stderr, "joist-fbd: %s: %s\n", o.log, strerror(-rc));
     }

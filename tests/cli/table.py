@@ -9,7 +9,7 @@ regular expressions that must match somewhere; "" means that nothing may be prin
 VERBS = ["create", "list", "info", "console", "pause", "unpause", "shutdown", "reboot", "destroy", "dmesg", "domid",
          "domname", "rename", "vcpu-list", "uptime", "block-attach", "block-detach", "block-list", "block-resize",
          "network-attach", "network-detach", "network-list"]
-VERBS += ["image", "run"]
+VERBS += ["image", "run", "vncviewer", "screenshot"]
 
 HEAD = r"(?m)^Name +ID +Mem VCPUs\tState\tTime\(s\)$"
 NOT_FOUND = r"^joist: domain: nosuch: there is no such domain; joist list shows the names and ids$"
@@ -31,6 +31,11 @@ HELP += [
     ("joist list --long=yes", 2, "", r"^joist: list: option --long=yes takes no value", ""),
     ("joist console web -e", 2, "", r"^joist: console: option -e needs a value", ""),
     ("joist console -e ^^^ web", 2, "", r"^joist: console: the escape character is written \^X$", ""),
+    ("joist console -n x web", 2, "", r"^joist: console: -n x: a number up to 255 is wanted$", ""),
+    ("joist console -n 256 web", 2, "", r"^joist: console: -n 256: a number up to 255", ""),
+    ("joist console -t serial web", 2, "", r"^joist: console: -t serial: the guests here have consoles of type pv$", ""),
+    ("joist screenshot web", 2, "", r"^joist: screenshot: a word is missing; usage: joist screenshot ", ""),
+    ("joist vncviewer", 2, "", r"^joist: vncviewer: a word is missing", ""),
     ("joist --socket {d}/none list", 3, "",
      r"^joist: daemon: .*/none: No such file or directory; see whether joistd runs, and whether you may use it$", ""),
 ]
@@ -102,6 +107,8 @@ EMPTY += [
     ("joist image snapshot {d}/nosuch.img {d}/new.qcow2", 1, "", r"^joist: snapshot: .*/nosuch\.img: No such file or directory$", ""),
     ("joist image snapshot {d}/guest.cfg {d}/guest.cfg", 1, "", r"^joist: snapshot: .*/guest\.cfg: it exists; choose another", ""),
     ("joist network-detach nosuch 0", 1, "", NOT_FOUND, ""),
+    ("joist vncviewer nosuch", 1, "", NOT_FOUND, ""),
+    ("joist screenshot nosuch {d}/x.png", 1, "", NOT_FOUND, ""),
     ("joist network-list nosuch", 1, "", NOT_FOUND, ""),
     ("joist network-attach 0 bridge=x", 1, "", r"not done to the control domain", ""),
     ("joist network-list 0", 0, r"^Idx BE Mac Addr\.", "", ""),
@@ -184,6 +191,19 @@ BAD = [
     (f"{C} \"vif=['']\"", 1, "", r"this kernel has no back end for a network interface; load its module: modprobe xen-netback", ""),
     (f"{C} -n \"vif=['model=e1000,bridge=x']\"", 0, r'(?m)^vif = \["model=e1000,bridge=x"\]$',
      r"^joist: warning: command line:1:7: model is ignored, it has no meaning for a PV guest", ""),
+    (f"{C} \"vfb=['vnc=1,bogus=2']\"", 1, "",
+     r'^joist: config: command line:1:13: unknown key "bogus" of a screen; keys of a screen: vnc, vnclisten', ""),
+    (f"{C} \"vfb=['vncdisplay=60000']\"", 1, "", r"1:18: vncdisplay=60000: a number up to 59635 is wanted$", ""),
+    (f"{C} \"vfb=['vnclisten=here']\"", 1, "", r"1:17: vnclisten=here: a numeric address, such as 127\.0\.0\.1 or :: is wanted", ""),
+    (f"{C} \"vfb=['backend=net']\"", 1, "", r"backend=net: a screen is served by the control domain only; leave backend= out$", ""),
+    (f"{C} \"vfb=['','']\"", 1, "", r"more than 1 devices of this kind \(screen\)", ""),
+    (f"{C} \"vkb=['']\"", 1, "", r"a keyboard comes with the screen whose viewers type on it; remove vkb=", ""),
+    (f"{C} \"vfb=['vnclisten=192.0.2.77']\"", 1, "", r"192\.0\.2\.77 port 5900: cannot listen there: Cannot assign requested address", ""),
+    (f"{C} -n \"vfb=['vnc=1,sdl=1']\"", 0, r'(?m)^vfb = \["vnc=1,sdl=1"\]$', r"1:13: sdl= has no effect: the screen is served over VNC$", ""),
+    (f"{C} \"channel=['connection=pty']\"", 1, "", r"1:11: a channel needs a name: name=org\.example\.thing$", ""),
+    (f"{C} \"channel=['name=a,connection=tcp']\"", 1, "", r"1:29: connection=tcp: pty or socket is wanted$", ""),
+    (f"{C} \"channel=['name=a,connection=socket,path={{d}}/nosuch/s']\"", 1, "", r"/nosuch/s: there is no directory /.*/nosuch$", ""),
+    (f"{C} \"channel=['name=a,connection=socket,path={{d}}/guest.cfg']\"", 1, "", r"/guest\.cfg exists and is no socket$", ""),
     (f"{C} --json kernel={{d}}/text", 1, r'^\{"ok":false,"error":\{"code":"ENOEXEC","errno":8,"phase":"kernel",',
      r"^joist: kernel: ", ""),
     (f"{C} -e xx", 2, "", r"^joist: create: the escape character is written \^X$", ""),
@@ -247,6 +267,9 @@ LIFE = [
     ("joist uptime web", 0, r"web +{id}  0:00:\d\d$", "", ""),
     ("joist info web", 0, r"(?m)^managed +: yes\n(.|\n)*^config\.memory +: 32$", "", ""),
     ("joist console --json web", 0, r'"log":"[^"]*/console-web\.log"', "", ""),
+    ("joist vncviewer --json web", 1, r'"code":"ENODEV"', r"^joist: screen: web: it has no screen; give it one: vfb=", ""),
+    ("joist screenshot --json web {d}/x.png", 1, "", r"^joist: screen: web: it has no screen", ""),
+    ("joist console -n 3 -t pv --json web", 0, r'"log":', "", ""),
     ("joist network-list web", 0, r"^Idx BE Mac Addr\. +handle state evt-ch   tx-/rx-ring-ref BE-path$", "", ""),
     ("joist network-list --json web", 0, r'^\{"ok":true,"result":\[\{"name":"web","domid":{id},"devices":\[\]\}\]\}$', "", ""),
     ("joist block-attach web /x raw xvda what", 1, "", r'^joist: config: command line: "/x,raw,xvda,what", byte 13: unknown access "what"', ""),
