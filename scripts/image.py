@@ -418,6 +418,9 @@ def make_dom0():
     for elf in sorted(glob.glob(os.path.join(BUILD, "guests", "*.elf"))
                       + glob.glob(os.path.join(BUILD, "bench", "*.elf"))):
         a.file("guest/" + os.path.basename(elf), strip(elf), 0o755)
+    a.dir("guest/attack")
+    for elf in sorted(glob.glob(os.path.join(BUILD, "guests", "attack", "*.elf"))):
+        a.file("guest/attack/" + os.path.basename(elf), strip(elf), 0o755)
     applets(a)
     a.write(os.path.join(IMAGE, "dom0.ird"))
     say("image", "dom0.ird %.1f MB, our programs: %s"

@@ -2,6 +2,9 @@
 # Test guests: freestanding PV kernels, booted straight from the loader in place of a dom0 kernel.
 # One name per guest; its code is tests/guests/<name>/main.c.
 guests-y := hello hcalls traps events grants mmu-basic mmu-bad ptwrite timer fpu sched smp stress control
+# Attacks: they run as guests of an ordinary domain 0 (tests/system: group `attacks`).
+attacks-y := addresses descriptors frames instructions numbers ports rights rings tables timers
+guests-y += $(attacks-y:%=attack/%)
 
 guest-kit-y := start.o main.o print.o mem.o trap.o event.o time.o smp.o
 

@@ -336,6 +336,29 @@ def check_calls():
             yield f"{name}: {number} has a handler, docs/hypercalls.md says that it is refused"
 
 
+def check_advisories():
+    name = "docs/advisories.md"
+    rows = 0
+    for i, line in enumerate(read(name).split("\n"), 1):
+        m = re.match(r"\| ([\d ]+) \|(.*)\|$", line)
+        if not m:
+            continue
+        rows += 1
+        cells = [c.strip() for c in m.group(2).split("|")]
+        if len(cells) != 3 or not all(cells) or cells[1] not in ("impossible", "tested", "mitigated"):
+            yield f"{name}:{i}: what, verdict and why are wanted"
+        elif cells[1] == "tested" and not re.search(r"`(?:test_|fuzz_|make |tests/)|guest |attack |system |UBSan", cells[2]):
+            yield f"{name}:{i}: tested by what?"
+        for test in missing_tests(" ".join(re.findall(r"`(?:test|fuzz)_\w+`", cells[-1]))):
+            yield f"{name}:{i}: there is no test {test}"
+        for kind, place in (("attack", "attack/"), ("guest", "")):
+            for guest in re.findall(rf"\b{kind} ([\w-]+)", cells[-1]):
+                if not os.path.exists(os.path.join(ROOT, "tests/guests", place + guest, "main.c")):
+                    yield f"{name}:{i}: there is no {kind} {guest}"
+    if not rows:
+        yield f"{name} has no table"
+
+
 def check_abi():
     script = os.path.join(ROOT, "tests/lint/abi_complete.py")
     done = subprocess.run([sys.executable, script], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
@@ -354,6 +377,7 @@ CHECKS = {
     "locks": check_locks,
     "hypercalls": check_hypercalls,
     "calls": check_calls,
+    "advisories": check_advisories,
     "abi": check_abi,
 }
 

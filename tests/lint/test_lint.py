@@ -20,6 +20,7 @@ GOOD = {
     "docs/hypercalls.md": "| Call | Handler |\n|---|---|\n| `OP_a` | `op_a` |\n"
                           "| 1 `EVTCHNOP_b` | `op_b` | any | no | one | `test_b`, guests c, d |\n"
                           "| 2 `EVTCHNOP_c` | refused: `-ENOSYS` | any | no | no need | `test_b` |\n",
+    "docs/advisories.md": "| 1 2 | what | tested | `test_b`, guest c |\n",
     "xen-core/hcall/b.c": HEAD + "\nstatic int64_t op_b(struct vcpu *v)\n{\n}\n",
     "tests/unit/test_b.c": HEAD,
     "tests/guests/c/main.c": HEAD,
@@ -69,6 +70,11 @@ BAD = [
     ("locks", "xen-core/base/lock_order.h", GOOD["xen-core/base/lock_order.h"].replace("10,", "60,"), "ranks do not rise"),
     ("hypercalls", "docs/hypercalls.md", "| a |\n", "OP_a has no row"),
     ("hypercalls", "docs/hypercalls.md", "| `OP_a` | `other` |\n", "does not name the handler op_a"),
+    ("advisories", "docs/advisories.md", "| 1 | what | tested |  |\n", "what, verdict and why are wanted"),
+    ("advisories", "docs/advisories.md", "| 1 | what | perhaps | `test_b` |\n", "what, verdict and why are wanted"),
+    ("advisories", "docs/advisories.md", "| 1 | what | tested | we think |\n", "tested by what?"),
+    ("advisories", "docs/advisories.md", "| 1 | what | tested | `test_x` |\n", "there is no test test_x"),
+    ("advisories", "docs/advisories.md", "| 1 | what | tested | attack c |\n", "there is no attack c"),
     ("calls", "docs/hypercalls.md", CALLS.replace("| one |", "| |"), "a cell is missing or empty"),
     ("calls", "docs/hypercalls.md", CALLS[:CALLS.index("| 2 ")], "EVTCHNOP_c (2) of the public headers has no row"),
     ("calls", "docs/hypercalls.md", CALLS.replace("2 `EVTCHNOP_c`", "3 `EVTCHNOP_c`"), "EVTCHNOP_c is 2, not 3"),

@@ -51,7 +51,7 @@ DEAD = r"Panic on CPU[^\n]*|\(JOIST\)[^\n]*[Pp]anic[^\n]*|Hardware Dom0[^\n]*cra
 
 def run(name, efi, verbose=False):
     """Boots one guest; returns (verdict line, seconds)."""
-    opts = dict(GUESTS[name])
+    opts = dict(GUESTS.get(name, {}))
     guest = name.partition(":")[0]
     elf = os.path.join(harness.BUILD, "guests", guest + ".elf")
     t = time.monotonic()
@@ -60,7 +60,7 @@ def run(name, efi, verbose=False):
     echo = (lambda s: print(s, end="", flush=True)) if verbose else None
     smp = opts.pop("smp", 1)
     options = "dom0_max_vcpus=%d" % opts.pop("vcpus", smp)
-    with harness.Machine("guest-" + name.replace(":", "-"), efi=efi, kernel=elf, cmdline="guest=" + guest, mem=512,
+    with harness.Machine("guest-" + re.sub("[:/]", "-", name), efi=efi, kernel=elf, cmdline="guest=" + guest, mem=512,
                          smp=smp, dom0_mem=128, options=options, echo=echo, **opts) as m:
         try:
             m.expect(VERDICT + "|" + DEAD, LIMIT)

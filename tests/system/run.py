@@ -15,6 +15,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import system  # noqa: E402
 from system import harness, image  # noqa: E402
 import blocks  # noqa: E402
+import attacks  # noqa: E402
 import boots  # noqa: E402
 import commands  # noqa: E402
 import daemons  # noqa: E402
@@ -26,13 +27,14 @@ import wrappings  # noqa: E402
 import images  # noqa: E402
 
 # Groups of the long form only: `commands` walks the whole command table of tests/cli on a real control domain.
-LONG_ONLY = ("commands", "installed")
+LONG_ONLY = ("attacks", "commands", "installed")
 
 # group: (arguments of system.Host, or None for scenarios that boot by themselves; the scenarios)
 GROUPS = [
     ("guests", {}, [guests.info, guests.vcpus, guests.pause, guests.cycles, guests.misbehaving, guests.bad_configs]),
     ("commands", {"share": commands.SHARE, "cmdline": "joist.share"}, [commands.commands]),
     ("daemons", {}, [daemons.kill_each, daemons.kernel_ring_survives, daemons.console_survives]),
+    ("attacks", {}, attacks.ALL),
     ("devices", {"extra": system.device_args, "vga": True},
      [devices.disks, devices.network, devices.efi_variables, devices.clock, devices.screen, devices.reboot]),
     ("blocks", {"ramdisk": os.path.join(system.IMAGE, "disks.ird")},
