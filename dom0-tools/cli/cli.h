@@ -8,9 +8,10 @@
 
 enum exit_code {
     EXIT_DONE = 0,
-    EXIT_FAILED = 1,      /* joistd refused or failed, with the reason on standard error */
-    EXIT_USAGE = 2,       /* the command line is wrong; nothing was asked for */
-    EXIT_UNREACHABLE = 3, /* joistd cannot be reached */
+    EXIT_FAILED = 1,        /* joistd refused or failed, with the reason on standard error */
+    EXIT_USAGE = 2,         /* the command line is wrong; nothing was asked for */
+    EXIT_UNREACHABLE = 3,   /* joistd cannot be reached */
+    EXIT_INTERRUPTED = 130, /* Ctrl-C; nothing is left */
 };
 
 struct option_row {

@@ -62,7 +62,8 @@ static int build_debian(struct cli *c, const struct parsed *p)
         return rc;
     }
     if (debian_build(&s, &out, &f) != 0) {
-        return say_fail(&f);
+        say_fail(&f);
+        return f.code == -EINTR ? EXIT_INTERRUPTED : EXIT_FAILED;
     }
     if (c->is_json) {
         json_t *v = json_pack("{s:b, s:{s:s, s:I, s:s, s:s*}}", "ok", 1, "result", "path", s.path,

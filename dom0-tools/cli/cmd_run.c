@@ -20,8 +20,7 @@
 #include "image/work.h"
 #include "run/result.h"
 
-#define EXIT_RUN_FAILED  125 /* joist could not run the command, as other such programs say it */
-#define EXIT_INTERRUPTED 130
+#define EXIT_RUN_FAILED 125 /* joist could not run the command, as other such programs say it */
 
 #define TTY_WAIT_MS 15000 /* for the console daemon to show the guest's terminal */
 #define TTY_STEP_MS 20

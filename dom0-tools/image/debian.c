@@ -55,7 +55,7 @@ static void keep_reason(struct build *b, const char *text)
     for (i = 0; i < sizeof(signs) / sizeof(signs[0]); i++) {
         if (strstr(text, signs[i]) != NULL && strncmp(text, "W: ", 3) != 0 &&
             strncmp(text, "I: ", 3) != 0) {
-            snprintf(b->reason, sizeof(b->reason), "%s", text);
+            snprintf(b->reason, sizeof(b->reason), "%s", text + strspn(text, " "));
             return;
         }
     }

@@ -130,9 +130,9 @@ def run_ends(h, _args):
     h.send("joist run --rootfs /tmp/r --name ends -- sh -c 'echo I-RUN; sleep 1000'\n")
     h.expect("I-RUN\n", 90)
     h.send("\x03")
-    h.drain(1)
+    h.drain(2)
     rc, out = h.cmd("echo rc=$?; joist list ends", 60)
-    demand(rc == 1 and "no such domain" in out, "after Ctrl-C: %r" % out)
+    demand(rc == 1 and "rc=130" in out and "no such domain" in out, "after Ctrl-C: %r" % out)
     h.must("mkdir -p /tmp/big; dd if=/dev/urandom of=/tmp/big/f bs=1M count=24 2>/dev/null")
     for words, code, text in (("", 2, "give --rootfs"), ("--rootfs /nosuch", 125, "/nosuch: is no directory"),
                               ("--rootfs /tmp/r --kernel /etc/passwd", 125, "no bzImage"),

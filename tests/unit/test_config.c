@@ -241,6 +241,57 @@ static void overrides(void **state)
     xlcfg_free(&c);
 }
 
+/* Where a kernel comes from: a file, GRUB's image, or the first disk. */
+static void booting(void **state)
+{
+    static const struct {
+        const char *text;
+        const char *line; /* NULL: good */
+    } rows[] = {
+        { "firmware = \"pvgrub64\"", NULL },
+        { "bootloader = \"pygrub\"\ndisk = [\"/a.img,raw,xvda,w\"]", NULL },
+        { "bootloader = \"/usr/bin/pygrub\"\nbootloader_args = [\"--kernel=/k\", "
+          "\"--offset=512\"]\n"
+          "disk = [\"/c.iso,raw,xvdc,cdrom\", \"/a.img,raw,xvda,w\"]",
+          NULL },
+        { "firmware = \"pvgrub32\"", "config: t.cfg:2:1: firmware = \"pvgrub32\": only "
+                                     "\"pvgrub64\" exists on this hypervisor; " },
+        { "firmware = \"pvgrub64\"\nkernel = \"/k\"", "a kernel is given too" },
+        { "bootloader = \"grub\"", "config: t.cfg:2:1: bootloader = \"grub\": only joist-extract" },
+        { "bootloader = \"pygrub\"", "the guest has no disk to read a kernel from" },
+        { "bootloader = \"pygrub\"\ndisk = [\"/c.iso,raw,xvdc,cdrom\"]", "has no disk to read" },
+        { "bootloader = \"pygrub\"\ndisk = [\"/a.img,qcow2,xvda,w\"]", "is not a raw image" },
+        { "bootloader = \"pygrub\"\nkernel = \"/k\"", "a kernel or ramdisk is given too" },
+        { "bootloader = \"pygrub\"\nbootloader_args = [\"--kernel=/k\", \"x\"]",
+          "bootloader_args = \"x\": not --kernel=PATH" },
+        { "kernel = \"/k\"\nbootloader_args = \"--kernel=/k\"",
+          "no bootloader that it could be for" },
+        { "memory = 20", "the key \"kernel\" is missing" },
+    };
+    char text[512];
+    char line[1024];
+    size_t i;
+    int rc;
+
+    (void)state;
+    for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        snprintf(text, sizeof(text), "name = \"x\"\n%s\n", rows[i].text);
+        rc = make(text, line, sizeof(line), NULL);
+        if ((rc == 0) != (rows[i].line == NULL) ||
+            (rows[i].line != NULL && strstr(line, rows[i].line) == NULL)) {
+            fail_msg("%s: %d %s", rows[i].text, rc, line);
+        }
+        if (i == 0) {
+            assert_string_equal(config.kernel, "/usr/lib/grub-xen/grub-x86_64-xen.bin");
+            assert_false(config.is_extracted);
+        } else if (i == 2) {
+            assert_true(config.is_extracted);
+            assert_string_equal(config.boot.kernel, "/k");
+            assert_int_equal(config.boot.offset, 512);
+        }
+    }
+}
+
 static void appending(void **state)
 {
     struct xlcfg c = { 0 };
@@ -260,7 +311,7 @@ int main(void)
         cmocka_unit_test(good_file),         cmocka_unit_test(defaults),
         cmocka_unit_test(refused),           cmocka_unit_test(long_values),
         cmocka_unit_test(warnings_are_told), cmocka_unit_test(overrides),
-        cmocka_unit_test(appending),
+        cmocka_unit_test(appending),         cmocka_unit_test(booting),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
