@@ -201,8 +201,43 @@ def log_in(m, host, timeout):
     m.cmd("stty -echo; PS1=; export TERM=dumb SYSTEMD_PAGER=cat")
 
 
+def on_guest(m, work):
+    """Logs in on the guest's console, does the work there and leaves it; returns the seconds to the login."""
+    t = time.monotonic()
+    m.send("joist console debian1\n")
+    log_in(m, "debian1", 400)
+    t = time.monotonic() - t
+    work(m)
+    m.send("\x1d")
+    m.drain(2)
+    m.send("\n")
+    demand("debian1" in m.sh("joist list"), "the guest is not listed")
+    return t
+
+
+def check_guest(m):
+    state = m.sh("systemctl is-system-running --wait", 200).strip()
+    demand(state == "running", "the guest is %s: %s" % (state, m.sh("systemctl --failed --no-legend --plain")))
+    demand("/dev/xvda ext4" in re.sub(" +", " ", m.sh("findmnt -no SOURCE,FSTYPE /")), "the root is another one")
+    verify = m.sh("dpkg --verify", 200).strip()
+    demand(not verify, "dpkg --verify says %r" % verify)
+
+
+def write_and_leave(m):
+    m.must("seq 1 200000 >/root/kept && sync")
+    m.must("(while :; do dd if=/dev/urandom of=/root/noise bs=1M count=20; done) >/dev/null 2>&1 & sleep 3")
+
+
+def check_written(m):
+    out = m.sh("cksum </root/kept; seq 1 200000 | cksum; (dmesg; cat /run/initramfs/fsck.log) | grep -cE 'recovery complete|recovering journal'").split("\n")
+    demand(out[0] == out[1], "the synced file is not what was written: %r" % out)
+    demand(out[2].strip() not in ("", "0"), "the journal was not replayed: %r" % out)
+    m.sh("systemctl is-system-running --wait", 200)
+
+
 def installed_dom0(_host, _args):
-    """The installed control domain under systemd starts a guest from its disk by PV GRUB; both shut down."""
+    """The installed control domain under systemd starts a guest from its disk by PV GRUB, and again after a destroy by the
+    reader of kernels; both shut down."""
     need_mmdebstrap()
     guest = guest_image()
     dom0, esp = dom0_image()
@@ -220,15 +255,18 @@ def installed_dom0(_host, _args):
             state = m.sh("systemctl is-active " + unit).strip()
             demand(state == "active", "%s is %s: %s" % (unit, state, m.sh("journalctl -u %s | tail -n 5" % unit)))
         m.must("joist create /etc/joist/debian1.cfg", 120)
-        t = time.monotonic()
-        m.send("joist console debian1\n")
-        log_in(m, "debian1", 400)
-        times.append(time.monotonic() - t)
-        said = m.sh("systemctl is-system-running --wait; findmnt -no SOURCE,FSTYPE /; dpkg --verify; uname -r", 200)
-        demand("running" in said and "/dev/xvda ext4" in re.sub(" +", " ", said), "the guest says %r" % said)
-        m.send("\x1d")
-        m.drain(2)
-        demand("debian1" in m.sh("joist list"), "the guest is not listed")
+        times.append(on_guest(m, check_guest))
+        m.must("joist shutdown -w debian1", 200)
+        out = m.must("fsck.ext4 -fn /dev/vdc 2>&1", 120)
+        demand("guest-root: " in out and "recovering" not in out, "after the shutdown fsck says %r" % out[-300:])
+        # the same disk without GRUB; the guest is destroyed while it writes
+        m.must("joist create /etc/joist/debian1.cfg 'firmware=\"pvgrub64\"'", 120)
+        on_guest(m, write_and_leave)
+        m.must("joist destroy debian1", 60)
+        m.must("sed -e '/^firmware/d' /etc/joist/debian1.cfg >/root/extract.cfg; echo 'bootloader = \"joist-extract\"' >>/root/extract.cfg; "
+               "echo 'cmdline = \"root=LABEL=guest-root ro console=hvc0\"' >>/root/extract.cfg")
+        m.must("joist create /root/extract.cfg", 120)
+        on_guest(m, check_written)
         t = time.monotonic()
         m.send("systemctl poweroff\n")
         m.wait_end(300)
