@@ -100,12 +100,13 @@ def small_root(h):
            "for a in sh echo cat ls true sleep head wc; do ln -s busybox /tmp/r/bin/$a; done")
 
 
-def run_command(h, _args):
+def run_command(h, args):
     """`joist run` gives back what the command writes and its exit code, and leaves nothing."""
     small_root(h)
-    before = h.sh("ls /tmp; losetup -a; joist list")
-    rows = [("/bin/sh -c 'exit 7'", 7, ""), ("true", 0, ""), ("/nosuch", 127, "No such file"), ("/etc", 126, "denied"),
-            ("sh -c 'kill -9 $$'", 137, ""), ("sh -c 'echo to-out; echo to-err >&2; exit 3'", 3, "to-out\nto-err")]
+    before = h.sh("ls /tmp; losetup -a; joist list | cut -d' ' -f1")
+    rows = [("/bin/sh -c 'exit 7'", 7, ""), ("/nosuch", 127, "No such file"), ("sh -c 'kill -9 $$'", 137, "")]
+    if args.long:
+        rows += [("true", 0, ""), ("/etc", 126, "denied"), ("sh -c 'echo to-out; echo to-err >&2; exit 3'", 3, "to-out\nto-err")]
     took = []
     for words, code, text in rows:
         t = time.monotonic()
@@ -118,9 +119,8 @@ def run_command(h, _args):
     demand("root:x:0:0" in out and h.sh("wc -c </bin/busybox").strip() in out, "the archive's guest wrote %r" % out)
     out = h.sh("joist run --rootfs /tmp/r -- head -c 300000 /dev/zero | wc -c", 120)
     demand("300000" in out, "of 300000 bytes arrived: %r" % out)
-    after = h.sh("ls /tmp; losetup -a; joist list")
-    strip = lambda text: re.sub(r"[\d.]+\n", "\n", text)  # noqa: E731
-    demand(strip(before) == strip(after), "left behind: before %r, after %r" % (before, after))
+    after = h.sh("ls /tmp; losetup -a; joist list | cut -d' ' -f1")
+    demand(before == after, "left behind: before %r, after %r" % (before, after))
     return "exit codes %s; %.1f s each" % (" ".join(str(r[1]) for r in rows), sorted(took)[len(took) // 2])
 
 
