@@ -98,6 +98,8 @@ int cmd_domid(struct cli *c, const struct parsed *p);
 int cmd_domname(struct cli *c, const struct parsed *p);
 int cmd_vncviewer(struct cli *c, const struct parsed *p);
 int cmd_screenshot(struct cli *c, const struct parsed *p);
+int cmd_channel_list(struct cli *c, const struct parsed *p);
+int cmd_vkb_list(struct cli *c, const struct parsed *p);
 int cmd_block_attach(struct cli *c, const struct parsed *p);
 int cmd_block_detach(struct cli *c, const struct parsed *p);
 int cmd_block_list(struct cli *c, const struct parsed *p);

@@ -60,6 +60,64 @@ int cmd_vncviewer(struct cli *c, const struct parsed *p)
     return p->flag['p'] ? EXIT_DONE : EXIT_FAILED;
 }
 
+/* --- lists ----------------------------------------------------------------------------------- */
+
+static const char *or_dash(const char *text)
+{
+    return text[0] != '\0' ? text : "-";
+}
+
+static void print_device(const json_t *d)
+{
+    const json_t *front = json_object_get(d, "front_nodes");
+    const json_t *nodes = json_object_get(d, "nodes");
+    bool is_channel = get_text(nodes, "connection")[0] != '\0';
+    const char *ref = get_text(front, is_channel ? "ring-ref" : "page-ref");
+    const char *port = get_text(front, is_channel ? "port" : "event-channel");
+    const char *place =
+        get_text(nodes, "path")[0] != '\0' ? get_text(nodes, "path") : get_text(front, "tty");
+
+    printf("%-3lld %-3lld %-5lld %-6s %-9s %-10s %s\n", get_int(d, "id"), get_int(d, "backend_id"),
+           get_int(d, "state"), or_dash(port), or_dash(ref), or_dash(get_text(nodes, "connection")),
+           is_channel ? or_dash(place) : get_text(d, "backend"));
+}
+
+static int list_class(struct cli *c, const struct parsed *p, const char *class)
+{
+    json_t *reply;
+    json_t *result;
+    json_t *guest;
+    json_t *dev;
+    size_t i;
+    size_t k;
+    int rc = client_call(c, "device-list",
+                         json_pack("{s:o, s:s}", "domains", words_json(p, 0), "class", class),
+                         &reply, &result);
+
+    if (rc == 0 && !c->is_json) {
+        puts("Idx BE  state evt-ch ring-ref  connection params");
+        json_array_foreach(result, i, guest)
+        {
+            json_array_foreach(json_object_get(guest, "devices"), k, dev)
+            {
+                print_device(dev);
+            }
+        }
+    }
+    json_decref(reply);
+    return rc;
+}
+
+int cmd_channel_list(struct cli *c, const struct parsed *p)
+{
+    return list_class(c, p, "channel");
+}
+
+int cmd_vkb_list(struct cli *c, const struct parsed *p)
+{
+    return list_class(c, p, "vkb");
+}
+
 /* --- joist screenshot ------------------------------------------------------------------------ */
 
 struct shot {

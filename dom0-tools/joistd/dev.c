@@ -592,6 +592,10 @@ json_t *dev_list(struct store *s, const struct dev_class *class, uint16_t domid)
     }
     for (i = 0, at = names; i < count; i++, at += strlen(at) + 1) {
         unsigned int id = (unsigned int)strtoul(at, NULL, 10);
+
+        if (class->kind == DEV_CONSOLE && id == 0) {
+            continue; /* the first console is no channel */
+        }
         struct dev_paths p;
         uint16_t backend = find_paths(&w, class, id, &p);
         json_t *nodes = nodes_of(&w, p.back);

@@ -9,7 +9,7 @@ regular expressions that must match somewhere; "" means that nothing may be prin
 VERBS = ["create", "list", "info", "console", "pause", "unpause", "shutdown", "reboot", "destroy", "dmesg", "domid",
          "domname", "rename", "vcpu-list", "uptime", "block-attach", "block-detach", "block-list", "block-resize",
          "network-attach", "network-detach", "network-list"]
-VERBS += ["image", "run", "vncviewer", "screenshot"]
+VERBS += ["image", "run", "vncviewer", "screenshot", "channel-list", "vkb-list"]
 
 HEAD = r"(?m)^Name +ID +Mem VCPUs\tState\tTime\(s\)$"
 NOT_FOUND = r"^joist: domain: nosuch: there is no such domain; joist list shows the names and ids$"
@@ -107,6 +107,8 @@ EMPTY += [
     ("joist image snapshot {d}/nosuch.img {d}/new.qcow2", 1, "", r"^joist: snapshot: .*/nosuch\.img: No such file or directory$", ""),
     ("joist image snapshot {d}/guest.cfg {d}/guest.cfg", 1, "", r"^joist: snapshot: .*/guest\.cfg: it exists; choose another", ""),
     ("joist network-detach nosuch 0", 1, "", NOT_FOUND, ""),
+    ("joist channel-list nosuch", 1, "", NOT_FOUND, ""),
+    ("joist vkb-list nosuch", 1, "", NOT_FOUND, ""),
     ("joist vncviewer nosuch", 1, "", NOT_FOUND, ""),
     ("joist screenshot nosuch {d}/x.png", 1, "", NOT_FOUND, ""),
     ("joist network-list nosuch", 1, "", NOT_FOUND, ""),
@@ -269,6 +271,9 @@ LIFE = [
     ("joist console --json web", 0, r'"log":"[^"]*/console-web\.log"', "", ""),
     ("joist vncviewer --json web", 1, r'"code":"ENODEV"', r"^joist: screen: web: it has no screen; give it one: vfb=", ""),
     ("joist screenshot --json web {d}/x.png", 1, "", r"^joist: screen: web: it has no screen", ""),
+    ("joist channel-list web", 0, r"^Idx BE  state evt-ch ring-ref  connection params$", "", ""),
+    ("joist channel-list --json web", 0, r'"devices":\[\]', "", ""),
+    ("joist vkb-list --json web", 0, r'"devices":\[\]', "", ""),
     ("joist console -n 3 -t pv --json web", 0, r'"log":', "", ""),
     ("joist network-list web", 0, r"^Idx BE Mac Addr\. +handle state evt-ch   tx-/rx-ring-ref BE-path$", "", ""),
     ("joist network-list --json web", 0, r'^\{"ok":true,"result":\[\{"name":"web","domid":{id},"devices":\[\]\}\]\}$', "", ""),

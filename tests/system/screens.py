@@ -342,6 +342,8 @@ def channels(h, args):
         else:
             demand(False, "console %d is not connected: %s" % (i, h.sh("tail -n 5 /var/log/joist/joist-consoled.log")))
     h.on_console("c1", "for t in 1 2; do stty raw -echo -F /dev/hvc$t; (cat </dev/hvc$t >/dev/hvc$t) & done; sleep 1")
+    out = h.must_tool("channel-list c1")
+    demand(re.search(r"(?m)^1 +0 +4 .* socket +/run/joist/c1.sock", out) and "/dev/pts/" in out, "channel-list: %s" % out)
     for word in ("ping", "pong"):
         got = h.sh("echo %s | unixcat /run/joist/c1.sock" % word)
         demand(got.strip() == word, "the channel echoes %r: %r" % (word, got))
