@@ -254,6 +254,10 @@ def installed_dom0(_host, _args):
         for unit in ("joist-stored", "joist-consoled", "joistd", "joist-guests"):
             state = m.sh("systemctl is-active " + unit).strip()
             demand(state == "active", "%s is %s: %s" % (unit, state, m.sh("journalctl -u %s | tail -n 5" % unit)))
+        m.must("mkdir -p /r/bin /r/lib64 /r/lib/x86_64-linux-gnu; cp /bin/dash /r/bin/sh; cp /lib64/ld-linux-x86-64.so.2 /r/lib64; "
+               "cp /lib/x86_64-linux-gnu/libc.so.6 /r/lib/x86_64-linux-gnu")
+        rc, out = m.cmd("joist run --rootfs /r -- sh -c 'echo said; exit 9'", 180)
+        demand(rc == 9 and "said" in out, "with the control domain's kernel `joist run` gave %d: %r" % (rc, out))
         m.must("joist create /etc/joist/debian1.cfg", 120)
         times.append(on_guest(m, check_guest))
         m.must("joist shutdown -w debian1", 200)
