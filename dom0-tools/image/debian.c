@@ -17,7 +17,8 @@
 #include "image/progress.h"
 #include "image/work.h"
 
-#define KERNEL_PACKAGE "linux-image-cloud-amd64"
+/* packed with xz: the cloud flavour is packed with lz4, which GRUB 2.06 does not unpack */
+#define KERNEL_PACKAGE "linux-image-amd64"
 #define KEYS_MAX       16384
 
 /* What a guest needs to boot, to be logged in to and to keep its file system. */
@@ -289,6 +290,10 @@ static int bootstrap_failed(struct build *b, int rc, const char *last)
     }
     fail_set(f, -EIO, "packages", b->s->mirror != NULL ? b->s->mirror : b->s->suite,
              "mmdebstrap ended with %d: %.220s", rc, b->reason[0] != '\0' ? b->reason : last);
+    if (strstr(b->reason, "chroot mode") != NULL) {
+        return fail_remedy(f, "run this as root, or install uidmap and give your user a range in "
+                              "/etc/subuid and /etc/subgid");
+    }
     return fail_remedy(f, "see whether the mirror can be reached and has the suite and packages");
 }
 

@@ -7,12 +7,16 @@ import subprocess
 import time
 
 import system
+import repack_kernel
 from system import demand, harness, image
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PLACE = os.path.join(harness.BUILD, "installed")
 JOIST = os.path.join(harness.BUILD, "tools", "joist")
+SHARE = os.path.join(harness.BUILD, "share-images")
 PASSWORD = "only-a-test"
+
+os.makedirs(SHARE, exist_ok=True)
 
 
 def host_run(*argv, timeout=1200):
@@ -49,7 +53,7 @@ def library_packages():
 
 
 def guest_image():
-    return build_image(os.path.join(PLACE, "guest.img"), "--size=1G", "--label=guest-root", "--hostname=debian1")
+    return build_image(os.path.join(PLACE, "guest.img"), "--size=1500M", "--label=guest-root", "--hostname=debian1")
 
 
 def dom0_image():
@@ -147,8 +151,12 @@ def run_ends(h, _args):
 
 
 def boot_disk(h):
-    """A disk with kernel, ramdisk and a GRUB menu, /tmp/boot.img."""
-    h.must("rm -rf /tmp/b; mkdir -p /tmp/b/boot/grub && cp /guest/vmlinuz /tmp/b/boot/vmlinuz-1 && "
+    """A disk with kernel, ramdisk and a GRUB menu, /tmp/boot.img.  GRUB 2.06 does not unpack lz4: gzip will do."""
+    with open(os.path.join(image.IMAGE, "vmlinuz-guest"), "rb") as f:
+        kernel = repack_kernel.repack(f.read(), "gzip")
+    with open(os.path.join(SHARE, "vmlinuz"), "wb") as f:
+        f.write(kernel)
+    h.must("rm -rf /tmp/b; mkdir -p /tmp/b/boot/grub && cp /share/vmlinuz /tmp/b/boot/vmlinuz-1 && "
            "cp /guest/initrd /tmp/b/boot/initrd-1 && ln -sf boot/vmlinuz-1 /tmp/b/vmlinuz && "
            "ln -sf boot/initrd-1 /tmp/b/initrd.img")
     h.must("printf '%s\\n' 'set timeout=0' 'search --no-floppy --set=root --label boot-disk' "
