@@ -27,14 +27,16 @@ static const char usage[] =
     "      --check            try what is needed (event channels, terminals), end\n"
     "      --pid-file FILE    default " RUN_DIR "/joist-consoled.pid\n"
     "      --log-dir DIR      console-NAME.log go here, default " LOG_DIR "\n"
+    "      --link-dir DIR     links to the terminals by name, default " LINK_DIR "\n"
     "      --log-budget BYTES of one guest's log and its predecessor, default 2097152\n"
     "  -h, --help             this text\n";
 
-enum { OPT_CHECK = 256, OPT_PIDFILE, OPT_LOG_DIR, OPT_LOG_BUDGET };
+enum { OPT_CHECK = 256, OPT_PIDFILE, OPT_LOG_DIR, OPT_LINK_DIR, OPT_LOG_BUDGET };
 
 struct options {
     struct daemon daemon;
     const char *log_dir;
+    const char *link_dir;
     uint64_t log_budget;
 };
 
@@ -63,6 +65,7 @@ static int parse_options(struct options *o, int argc, char **argv)
         { "check", no_argument, NULL, OPT_CHECK },
         { "pid-file", required_argument, NULL, OPT_PIDFILE },
         { "log-dir", required_argument, NULL, OPT_LOG_DIR },
+        { "link-dir", required_argument, NULL, OPT_LINK_DIR },
         { "log-budget", required_argument, NULL, OPT_LOG_BUDGET },
         { 0 },
     };
@@ -88,6 +91,9 @@ static int parse_options(struct options *o, int argc, char **argv)
             break;
         case OPT_LOG_DIR:
             o->log_dir = optarg;
+            break;
+        case OPT_LINK_DIR:
+            o->link_dir = optarg;
             break;
         case OPT_LOG_BUDGET:
             rc = parse_budget(optarg, &o->log_budget);
@@ -136,7 +142,7 @@ static int check(struct joist *xen)
 static int serve(struct options *o, struct joist *xen)
 {
     struct consoled d = {
-        .xen = xen, .log_dir = o->log_dir, .link_dir = LINK_DIR, .log_budget = o->log_budget
+        .xen = xen, .log_dir = o->log_dir, .link_dir = o->link_dir, .log_budget = o->log_budget
     };
     struct guests guests;
     int rc = joist_open_devices(xen);
@@ -170,6 +176,7 @@ int main(int argc, char **argv)
     struct options o = {
         .daemon = { .name = "joist-consoled", .pidfile = RUN_DIR "/joist-consoled.pid" },
         .log_dir = LOG_DIR,
+        .link_dir = LINK_DIR,
         .log_budget = LOG_BUDGET,
     };
     struct joist *xen = NULL;
@@ -189,7 +196,7 @@ int main(int argc, char **argv)
         return rc < 0;
     }
     if (rc == 0) {
-        rc = make_dir(LINK_DIR);
+        rc = make_dir(o.link_dir);
     }
     if (rc == 0) {
         rc = make_dir(o.log_dir);

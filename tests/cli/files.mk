@@ -5,11 +5,11 @@ cli-tool-objs = $(patsubst %,$(O)/host/%,$(sort $(filter-out $(libjoist-port-y),
 cflags-tests/cli/fake_xen.o := -I tests/cli
 cflags-tests/cli/fakectl.o := -I tests/cli
 
-cli-bin := $(addprefix $(O)/cli/,joistd joist-stored joist joist-fbd fakectl)
+cli-bin := $(addprefix $(O)/cli/,joistd joist-stored joist-consoled joist joist-fbd fakectl)
 
 # Second expansion of the lists: the tools' own files.mk may be read later than this one.
 .SECONDEXPANSION:
-$(O)/cli/joistd $(O)/cli/joist-stored: $(O)/cli/%: $$(call cli-tool-objs,$$*) $(cli-fake-objs) $(O)/libtools-host.a
+$(O)/cli/joistd $(O)/cli/joist-stored $(O)/cli/joist-consoled: $(O)/cli/%: $$(call cli-tool-objs,$$*) $(cli-fake-objs) $(O)/libtools-host.a
 	$(call say,LINK,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $^ $(filter-out $(libjoist-ldlibs),$(tool-$*-ldlibs)) $(host-libs) -o $@

@@ -97,6 +97,7 @@ class Rig:
     def start(self, name):
         d = self.dir
         args = {"joist-stored": ["--journal", d + "/journal", "--socket", self.store],
+                "joist-consoled": ["--log-dir", d + "/log", "--link-dir", d + "/link"],
                 "joistd": ["--socket", self.socket, "--state-dir", d + "/state", "--log-dir", d + "/log"]}[name]
         with open(f"{d}/{name}.err", "ab") as log:
             self.procs[name] = subprocess.Popen(
@@ -548,6 +549,60 @@ def fbd_pid(rig):
     return 0
 
 
+def t_channels(rig):
+    """channel=: the console daemon connects to what the guest's driver writes, follows its states, and lets go."""
+    try:
+        os.close(os.posix_openpt(os.O_RDWR) if hasattr(os, "posix_openpt") else os.open("/dev/ptmx", os.O_RDWR))
+    except OSError:
+        return "not run: no pseudo-terminals"
+    rig.start("joist-consoled")
+    rig.joist(f"create {rig.dir}/guest.cfg name=c 'channel=[\"name=a,connection=pty\",\"name=b,connection=socket,"
+              f"path={rig.dir}/b.sock\"]'")
+    dom = rig.joist("domid c")["domid"]
+    store = Store(rig.store)
+    front = f"/local/domain/{dom}/device/console"
+    port = store.ask(2, f"/local/domain/{dom}/console/port")[1].decode()
+
+    def state(number, want):
+        rig.until(f"state {want} of console {number}", lambda: store.ask(
+            2, f"/local/domain/0/backend/console/{dom}/{number}/state")[1] == str(want).encode())
+
+    def connect(number, ref):
+        for node, value in (("ring-ref", ref), ("port", port), ("state", "3")):
+            store.write(f"{front}/{number}/{node}", value)
+
+    state(1, 2)
+    state(2, 2)
+    connect(1, "7")                     # nothing is granted there
+    state(1, 6)
+    store.write(f"{front}/1/state", "1")
+    state(1, 2)
+    connect(1, "0")
+    state(1, 4)
+    tty = store.ask(2, f"{front}/1/tty")[1].decode()
+    assert os.path.exists(tty) and os.readlink(rig.dir + "/link/c-1") == tty
+    assert rig.joist("console -n 1 c")["tty"] == tty
+    connect(2, "1")
+    state(2, 4)
+    with socket.socket(socket.AF_UNIX) as s:
+        s.connect(rig.dir + "/b.sock")
+        with socket.socket(socket.AF_UNIX) as second:
+            second.connect(rig.dir + "/b.sock")
+            second.settimeout(WAIT)
+            assert second.recv(1) == b""
+    assert rig.joist("channel-list c")[0]["devices"][1]["nodes"]["path"] == rig.dir + "/b.sock"
+    rig.kill("joist-consoled")
+    store.write(f"/local/domain/0/backend/console/{dom}/2/state", "1")
+    rig.start("joist-consoled")         # connects again by itself
+    state(2, 4)
+    store.write(f"{front}/2/state", "5")
+    state(2, 6)
+    rig.until("the end of the socket", lambda: not os.path.exists(rig.dir + "/b.sock"))
+    store.close()
+    rig.joist("destroy c")
+    rig.until("no console", lambda: not [n for n in rig.state()["store"] if f"console/{dom}" in n])
+
+
 def type_key(path, keysym):
     """A viewer that connects, presses and lets go of a key, and leaves."""
     with socket.socket(socket.AF_UNIX) as s:
@@ -631,7 +686,8 @@ TESTS = [("table-complete", t_table_is_complete), ("help", rows_of(table.HELP)),
          ("bad-input", rows_of(table.BAD)), ("life", rows_of(table.LIFE)), ("built-memory", t_built_memory),
          ("store-nodes", t_store_nodes), ("failures", t_failures_leave_nothing), ("ends", t_ends),
          ("crash-at-once", t_crash_at_once), ("waiting", t_waiting), ("joistd-killed", t_joistd_killed),
-         ("stored-killed", t_stored_killed), ("cycles", t_cycles), ("protocol", t_protocol), ("screen", t_screen)]
+         ("stored-killed", t_stored_killed), ("cycles", t_cycles), ("protocol", t_protocol), ("screen", t_screen),
+         ("channels", t_channels)]
 
 
 def run_test(name, test, bin_dir):
