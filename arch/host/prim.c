@@ -246,6 +246,18 @@ void cpu_pci_write(uint32_t cf8, unsigned int offset, unsigned int size, uint32_
     }
 }
 
+uint8_t cpu_cmos_read(uint8_t index)
+{
+    cpu_out(0x70, 1, index);
+    return (uint8_t)cpu_in(0x71, 1);
+}
+
+void cpu_cmos_write(uint8_t index, uint8_t val)
+{
+    cpu_out(0x70, 1, index);
+    cpu_out(0x71, 1, val);
+}
+
 int msi_setup(const struct msi_source *src, unsigned int irq)
 {
     return host_hooks.msi_setup != NULL ? host_hooks.msi_setup(src, irq) : 0;

@@ -293,12 +293,33 @@ static void test_pci(void **state)
     assert_int_equal(told[3].where, 0xcfd);
 }
 
+/* The RTC's index is each domain's own too: nothing reaches the machine before the data port is
+ * used, and then both together. */
+static void test_cmos(void **state)
+{
+    (void)state;
+    assert_int_equal(rights_allow(d, RIGHT_PORT, 0x70, 0x71), 0);
+    port_io_write(v, 0x70, 1, 0x0b);
+    assert_int_equal(n_told, 0);
+    assert_int_equal(port_io_read(v, 0x71, 1), 0x5a);
+    assert_int_equal(n_told, 2);
+    assert_int_equal(told[0].where, 0x70);
+    assert_int_equal(told[0].val, 0x0b);
+    assert_int_equal(told[1].where, 0x71);
+    port_io_write(v, 0x71, 1, 2); /* the same index, told to the machine again */
+    assert_int_equal(n_told, 4);
+    assert_int_equal(told[2].val, 0x0b);
+    assert_int_equal(told[3].where, 0x71);
+    assert_int_equal(told[3].val, 2);
+}
+
 #define T(fn) cmocka_unit_test_setup_teardown(fn, begin, end)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(test_bases), T(test_machine), T(test_own), T(test_debugreg), T(test_ports), T(test_pci),
+        T(test_bases), T(test_machine), T(test_own),  T(test_debugreg),
+        T(test_ports), T(test_pci),     T(test_cmos),
     };
 
     kit_start(1);

@@ -72,19 +72,32 @@ void cpu_cpuid(uint32_t leaf, uint32_t subleaf, struct cpuid_leaf *out)
     }
 }
 
-/* CMOS: 2026-11-21 13:45:30, BCD; and the ACPI timer of 24 bits. */
-static uint8_t cmos_index;
-
+/* The ACPI timer of 24 bits. */
 uint32_t cpu_in(uint16_t port, unsigned int size)
 {
-    if (port == 0x608 && size == 4) {
-        host_ticks += 300;
-        unsigned __int128 t = (unsigned __int128)(host_ticks - start_ticks) * PM_HZ;
-        return (uint32_t)(t / (TSC_KHZ * 1000) + 0xfffff0) & 0xffffff;
+    if (port != 0x608 || size != 4) {
+        return 0;
     }
-    switch (cmos_index) {
+    host_ticks += 300;
+    unsigned __int128 t = (unsigned __int128)(host_ticks - start_ticks) * PM_HZ;
+    return (uint32_t)(t / (TSC_KHZ * 1000) + 0xfffff0) & 0xffffff;
+}
+
+void cpu_out(uint16_t port, unsigned int size, uint32_t val)
+{
+    (void)port;
+    (void)size;
+    (void)val;
+}
+
+/* CMOS: 2026-11-21 13:45:30, BCD. */
+static uint8_t rtc_second = 0x30;
+
+uint8_t cpu_cmos_read(uint8_t index)
+{
+    switch (index) {
     case 0:
-        return 0x30;
+        return rtc_second;
     case 2:
         return 0x45;
     case 4:
@@ -101,14 +114,6 @@ uint32_t cpu_in(uint16_t port, unsigned int size)
         return 2;
     default:
         return 0;
-    }
-}
-
-void cpu_out(uint16_t port, unsigned int size, uint32_t val)
-{
-    (void)size;
-    if (port == 0x70) {
-        cmos_index = (uint8_t)val;
     }
 }
 
@@ -144,25 +149,32 @@ void port_cpu_raise(unsigned int cpu, uint32_t bits)
     raised |= bits;
 }
 
+static void (*edge_fn)(void *);
+static unsigned int edge_sets;
+
 void timer_init(struct timer *t, void (*fn)(void *), void *data, unsigned int cpu)
 {
     (void)t;
-    (void)fn;
     (void)data;
     (void)cpu;
+    edge_fn = fn;
 }
 
 void timer_set(struct timer *t, uint64_t ns)
 {
     (void)t;
     (void)ns;
+    edge_sets++;
 }
+
+static uint64_t wall_set;    /* seconds that the wall clock was last set to */
+static uint64_t wall_set_at; /* system time at which it had them */
 
 void systime_wallclock_set(uint64_t sec, uint32_t nsec, uint64_t at)
 {
-    (void)sec;
-    (void)nsec;
-    (void)at;
+    assert_int_equal(nsec, 0);
+    wall_set = sec;
+    wall_set_at = at;
 }
 
 static void boot(bool inv, bool dl)
@@ -250,13 +262,40 @@ static void test_oneshot_mode(void **state)
     assert_int_equal(raised, 0);
 }
 
+/* Lets time pass and the RTC's timer fire; true if the wall clock was set and nothing is waited for
+ * any longer. */
+static bool look(uint64_t ms)
+{
+    unsigned int sets = edge_sets;
+
+    host_ticks += TSC_KHZ * ms;
+    edge_fn(NULL);
+    return edge_sets == sets;
+}
+
+static void test_rtc_edge(void **state)
+{
+    (void)state;
+    rtc_second = 0x30;
+    boot(true, false);
+    tsc_watch_rtc();
+    rtc_second = 0x31; /* it ended at some time of the 700 ms in which nobody looked */
+    assert_false(look(700));
+    assert_false(look(5));
+    assert_int_equal(wall_set, 0);
+    rtc_second = 0x32;
+    assert_true(look(5));
+    assert_int_equal(wall_set, UINT64_C(1795268732));
+    assert_in_range(port_time_now() - wall_set_at, 2000000, 3000000);
+    rtc_second = 0x30;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_calibration),
-        cmocka_unit_test(test_mode),
-        cmocka_unit_test(test_deadline_mode),
-        cmocka_unit_test(test_oneshot_mode),
+        cmocka_unit_test(test_calibration),   cmocka_unit_test(test_mode),
+        cmocka_unit_test(test_deadline_mode), cmocka_unit_test(test_oneshot_mode),
+        cmocka_unit_test(test_rtc_edge),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

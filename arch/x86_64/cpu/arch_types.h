@@ -112,8 +112,9 @@ struct arch_domain {
     uint32_t e820_count;
     struct frame *pirq_eoi_frame; /* PHYSDEVOP_pirq_eoi_gmfn_* */
     void *pirq_eoi_map;
-    bool auto_unmask; /* gmfn_v1: unmask implies eoi */
-    uint32_t pci_cf8; /* dom0's latched configuration address */
+    bool auto_unmask;   /* gmfn_v1: unmask implies eoi */
+    uint32_t pci_cf8;   /* dom0's latched configuration address */
+    uint8_t cmos_index; /* the same of the RTC */
     uint64_t unsafe_msr_hits;
     struct pt_cursor pt; /* the one walk over page tables that may be under way [mm] */
 };

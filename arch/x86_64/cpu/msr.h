@@ -76,3 +76,6 @@ void cpu_xstate_reset(struct vcpu *v);
  * offset 0-3, size 1, 2, 4. locks: takes pcicfg. */
 uint32_t cpu_pci_read(uint32_t cf8, unsigned int offset, unsigned int size);
 void cpu_pci_write(uint32_t cf8, unsigned int offset, unsigned int size, uint32_t val);
+/* A register of the RTC and its memory: the index and the data port as one. locks: takes pcicfg. */
+uint8_t cpu_cmos_read(uint8_t index);
+void cpu_cmos_write(uint8_t index, uint8_t val);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* I/O ports of a guest.  PCI's address port is latched per domain: the live register is the
- * hypervisor's to change. */
+/* I/O ports of a guest.  PCI's address port and the RTC's index are latched per domain: the live
+ * registers are the hypervisor's to change. */
 #include "guest/port_io.h"
 
 #include "cpu/msr.h"
@@ -12,6 +12,8 @@
 #define PCI_ADDRESS 0xcf8u
 #define PCI_DATA    0xcfcu
 #define PCI_ENABLE  0x80000000u
+#define CMOS_INDEX  0x70u
+#define CMOS_DATA   0x71u
 
 bool port_io_iopl_ok(const struct vcpu *v)
 {
@@ -60,6 +62,9 @@ uint32_t port_io_read(struct vcpu *v, uint16_t port, unsigned int size)
         return (d->arch.pci_cf8 & PCI_ENABLE) ? cpu_pci_read(d->arch.pci_cf8, port - PCI_DATA, size)
                                               : all_ones(size);
     }
+    if (port == CMOS_DATA && size == 1) {
+        return cpu_cmos_read(d->arch.cmos_index);
+    }
     return cpu_in(port, size);
 }
 
@@ -78,6 +83,14 @@ void port_io_write(struct vcpu *v, uint16_t port, unsigned int size, uint32_t va
         if (d->arch.pci_cf8 & PCI_ENABLE) {
             cpu_pci_write(d->arch.pci_cf8, port - PCI_DATA, size, val);
         }
+        return;
+    }
+    if (port == CMOS_INDEX && size == 1) {
+        d->arch.cmos_index = (uint8_t)val;
+        return;
+    }
+    if (port == CMOS_DATA && size == 1) {
+        cpu_cmos_write(d->arch.cmos_index, (uint8_t)val);
         return;
     }
     cpu_out(port, size, val);

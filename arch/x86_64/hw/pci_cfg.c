@@ -11,6 +11,8 @@
 #define PCI_ADDRESS 0xcf8u
 #define PCI_DATA    0xcfcu
 #define PCI_ENABLE  0x80000000u
+#define CMOS_INDEX  0x70u
+#define CMOS_DATA   0x71u
 
 #define REG_STATUS     0x06u
 #define REG_CAP_PTR    0x34u
@@ -35,6 +37,25 @@ void cpu_pci_write(uint32_t cf8, unsigned int offset, unsigned int size, uint32_
 
     cpu_out(PCI_ADDRESS, 4, cf8 & ~3u);
     cpu_out((uint16_t)(PCI_DATA + offset), size, val);
+    spin_unlock_irqrestore(&lock, flags);
+}
+
+uint8_t cpu_cmos_read(uint8_t index)
+{
+    unsigned long flags = spin_lock_irqsave(&lock);
+
+    cpu_out(CMOS_INDEX, 1, index);
+    uint8_t val = (uint8_t)cpu_in(CMOS_DATA, 1);
+    spin_unlock_irqrestore(&lock, flags);
+    return val;
+}
+
+void cpu_cmos_write(uint8_t index, uint8_t val)
+{
+    unsigned long flags = spin_lock_irqsave(&lock);
+
+    cpu_out(CMOS_INDEX, 1, index);
+    cpu_out(CMOS_DATA, 1, val);
     spin_unlock_irqrestore(&lock, flags);
 }
 

@@ -43,9 +43,10 @@
 /* Further away is armed again by timer_run(). */
 #define DEADLINE_MAX_NS (3600 * NS_PER_SEC)
 
-#define RTC_INDEX        0x70u
-#define RTC_DATA         0x71u
 #define RTC_EDGE_POLL_NS UINT64_C(5000000)
+/* A second that ended while nobody looked for longer than this (the first domain was being built)
+ * tells too little about when: the next one is waited for. */
+#define RTC_EDGE_GAP_NS UINT64_C(30000000)
 
 #define CPUID_EXT_POWER UINT32_C(0x80000007)
 
@@ -70,6 +71,7 @@ static uint32_t wall_nsec;
 static uint8_t century_reg;
 
 static struct timer edge_timer;
+static uint64_t edge_looked; /* when the RTC was last read */
 static uint8_t edge_second;
 
 static uint64_t read_hpet(void)
@@ -217,15 +219,9 @@ bool tsc_is_invariant(void)
     return (l.d >> 8 & 1) != 0;
 }
 
-static uint8_t cmos(uint8_t reg)
-{
-    cpu_out(RTC_INDEX, 1, reg);
-    return (uint8_t)cpu_in(RTC_DATA, 1);
-}
-
 static bool rtc_updating(void)
 {
-    return (cmos(0x0a) & 0x80) != 0;
+    return (cpu_cmos_read(0x0a) & 0x80) != 0;
 }
 
 static uint32_t unbcd(uint8_t v, bool binary)
@@ -256,9 +252,9 @@ static uint64_t rtc_read(uint8_t *raw_second)
             port_cpu_relax();
         }
         for (unsigned int i = 0; i < 6; i++) {
-            now[i] = cmos(reg[i]);
+            now[i] = cpu_cmos_read(reg[i]);
         }
-        now[6] = century_reg != 0 ? cmos(century_reg) : 0;
+        now[6] = century_reg != 0 ? cpu_cmos_read(century_reg) : 0;
         bool same = true;
         for (unsigned int i = 0; i < 7; i++) {
             same = same && now[i] == last[i];
@@ -268,7 +264,7 @@ static uint64_t rtc_read(uint8_t *raw_second)
             break;
         }
     }
-    uint8_t mode = cmos(0x0b);
+    uint8_t mode = cpu_cmos_read(0x0b);
     bool binary = (mode & 4) != 0;
     uint32_t hour = unbcd(now[2] & 0x7f, binary);
     if (!(mode & 2)) {
@@ -288,11 +284,14 @@ static void watch_edge(void *data)
     (void)data;
     uint64_t sec = rtc_read(&second);
     uint64_t now = port_time_now();
-    if (second == edge_second) {
+    uint64_t gap = now - edge_looked;
+    edge_looked = now;
+    if (second == edge_second || gap > RTC_EDGE_GAP_NS) {
+        edge_second = second;
         timer_set(&edge_timer, now + RTC_EDGE_POLL_NS);
         return;
     }
-    systime_wallclock_set(sec, 0, now - RTC_EDGE_POLL_NS / 2);
+    systime_wallclock_set(sec, 0, now - gap / 2);
 }
 
 void tsc_init(const struct acpi_info *acpi)
