@@ -38,6 +38,39 @@ int make_dirs(const char *path, unsigned int mode)
     return 0;
 }
 
+int daemon_option(struct daemon *d, int opt, const char *arg, const char *usage)
+{
+    switch (opt) {
+    case 'f':
+        d->is_foreground = true;
+        return 0;
+    case 'v':
+        d->verbose++;
+        return 0;
+    case 'h':
+        (void)fputs(usage, stdout);
+        return 1;
+    case DAEMON_OPT_CHECK:
+        d->is_check = true;
+        return 0;
+    case DAEMON_OPT_PIDFILE:
+        d->pidfile = arg;
+        return 0;
+    default:
+        (void)fputs(usage, stderr);
+        return -EINVAL;
+    }
+}
+
+int daemon_no_words(const struct daemon *d, int argc, char **argv)
+{
+    if (optind == argc) {
+        return 0;
+    }
+    (void)fprintf(stderr, "%s: unexpected argument %s\n", d->name, argv[optind]);
+    return -EINVAL;
+}
+
 /* The pid file is locked for the daemon's life: a second instance is refused, and a file left by
    a killed one is taken over. */
 static int take_pidfile(struct daemon *d)

@@ -2,7 +2,6 @@
 /* joist-consoled: the console daemon. A terminal and a log file for each guest. */
 
 #include <errno.h>
-#include <getopt.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,7 +30,7 @@ static const char usage[] =
     "      --log-budget BYTES of one guest's log and its predecessor, default 2097152\n"
     "  -h, --help             this text\n";
 
-enum { OPT_CHECK = 256, OPT_PIDFILE, OPT_LOG_DIR, OPT_LINK_DIR, OPT_LOG_BUDGET };
+enum { OPT_LOG_DIR = DAEMON_OPT_OWN, OPT_LINK_DIR, OPT_LOG_BUDGET };
 
 struct options {
     struct daemon daemon;
@@ -59,11 +58,7 @@ static int parse_budget(const char *text, uint64_t *out)
 static int parse_options(struct options *o, int argc, char **argv)
 {
     static const struct option longs[] = {
-        { "foreground", no_argument, NULL, 'f' },
-        { "verbose", no_argument, NULL, 'v' },
-        { "help", no_argument, NULL, 'h' },
-        { "check", no_argument, NULL, OPT_CHECK },
-        { "pid-file", required_argument, NULL, OPT_PIDFILE },
+        DAEMON_LONG_OPTIONS,
         { "log-dir", required_argument, NULL, OPT_LOG_DIR },
         { "link-dir", required_argument, NULL, OPT_LINK_DIR },
         { "log-budget", required_argument, NULL, OPT_LOG_BUDGET },
@@ -74,21 +69,6 @@ static int parse_options(struct options *o, int argc, char **argv)
 
     while (rc == 0 && (opt = getopt_long(argc, argv, "fvh", longs, NULL)) != -1) {
         switch (opt) {
-        case 'f':
-            o->daemon.is_foreground = true;
-            break;
-        case 'v':
-            o->daemon.verbose++;
-            break;
-        case 'h':
-            (void)fputs(usage, stdout);
-            return 1;
-        case OPT_CHECK:
-            o->daemon.is_check = true;
-            break;
-        case OPT_PIDFILE:
-            o->daemon.pidfile = optarg;
-            break;
         case OPT_LOG_DIR:
             o->log_dir = optarg;
             break;
@@ -99,15 +79,10 @@ static int parse_options(struct options *o, int argc, char **argv)
             rc = parse_budget(optarg, &o->log_budget);
             break;
         default:
-            (void)fputs(usage, stderr);
-            return -EINVAL;
+            rc = daemon_option(&o->daemon, opt, optarg, usage);
         }
     }
-    if (rc == 0 && optind != argc) {
-        (void)fprintf(stderr, "joist-consoled: unexpected argument %s\n", argv[optind]);
-        return -EINVAL;
-    }
-    return rc;
+    return rc != 0 ? rc : daemon_no_words(&o->daemon, argc, argv);
 }
 
 static int make_dir(const char *path)

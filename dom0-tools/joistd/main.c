@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* joistd: start, the store connection, the loop. */
 #include <errno.h>
-#include <getopt.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -184,54 +183,37 @@ static int check(const struct options *o)
 
 static int parse(int argc, char **argv, struct options *o)
 {
+    enum { OPT_SOCKET = DAEMON_OPT_OWN, OPT_STATE_DIR, OPT_LOG_DIR, OPT_VERSION };
     static const struct option longs[] = {
-        { "foreground", no_argument, NULL, 'f' },    { "verbose", no_argument, NULL, 'v' },
-        { "check", no_argument, NULL, 'c' },         { "pid-file", required_argument, NULL, 'p' },
-        { "socket", required_argument, NULL, 's' },  { "state-dir", required_argument, NULL, 'd' },
-        { "log-dir", required_argument, NULL, 'l' }, { "version", no_argument, NULL, 'V' },
-        { "help", no_argument, NULL, 'h' },          { NULL, 0, NULL, 0 },
+        DAEMON_LONG_OPTIONS,
+        { "socket", required_argument, NULL, OPT_SOCKET },
+        { "state-dir", required_argument, NULL, OPT_STATE_DIR },
+        { "log-dir", required_argument, NULL, OPT_LOG_DIR },
+        { "version", no_argument, NULL, OPT_VERSION },
+        { 0 },
     };
     int c;
+    int rc = 0;
 
-    while ((c = getopt_long(argc, argv, "fvh", longs, NULL)) != -1) {
+    while (rc == 0 && (c = getopt_long(argc, argv, "fvh", longs, NULL)) != -1) {
         switch (c) {
-        case 'f':
-            o->daemon.is_foreground = true;
-            break;
-        case 'v':
-            o->daemon.verbose++;
-            break;
-        case 'c':
-            o->daemon.is_check = true;
-            break;
-        case 'p':
-            o->daemon.pidfile = optarg;
-            break;
-        case 's':
+        case OPT_SOCKET:
             o->socket = optarg;
             break;
-        case 'd':
+        case OPT_STATE_DIR:
             o->state_dir = optarg;
             break;
-        case 'l':
+        case OPT_LOG_DIR:
             o->log_dir = optarg;
             break;
-        case 'V':
+        case OPT_VERSION:
             puts("joistd " JOIST_VERSION);
             return 1;
-        case 'h':
-            fputs(usage, stdout);
-            return 1;
         default:
-            fputs(usage, stderr);
-            return -EINVAL;
+            rc = daemon_option(&o->daemon, c, optarg, usage);
         }
     }
-    if (optind < argc) {
-        fprintf(stderr, "joistd: unexpected word \"%s\"\n%s", argv[optind], usage);
-        return -EINVAL;
-    }
-    return 0;
+    return rc != 0 ? rc : daemon_no_words(&o->daemon, argc, argv);
 }
 
 int main(int argc, char **argv)

@@ -2,7 +2,6 @@
 /* joist-stored: the store daemon. Options and paths; the rest is in server.c. */
 
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,41 +36,23 @@ static const char usage[] =
     "      --local            do not use the hypervisor: serve the socket only\n"
     "  -h, --help             this text\n";
 
-enum { OPT_CHECK = 256, OPT_PIDFILE, OPT_SOCKET, OPT_JOURNAL, OPT_LOCAL };
+enum { OPT_SOCKET = DAEMON_OPT_OWN, OPT_JOURNAL, OPT_LOCAL };
 
 /* 0: go on; 1: end with success; negative: end with a failure. */
 static int parse_options(struct options *o, int argc, char **argv)
 {
     static const struct option longs[] = {
-        { "foreground", no_argument, NULL, 'f' },
-        { "verbose", no_argument, NULL, 'v' },
-        { "help", no_argument, NULL, 'h' },
-        { "check", no_argument, NULL, OPT_CHECK },
-        { "pid-file", required_argument, NULL, OPT_PIDFILE },
+        DAEMON_LONG_OPTIONS,
         { "socket", required_argument, NULL, OPT_SOCKET },
         { "journal", required_argument, NULL, OPT_JOURNAL },
         { "local", no_argument, NULL, OPT_LOCAL },
         { 0 },
     };
     int opt;
+    int rc = 0;
 
-    while ((opt = getopt_long(argc, argv, "fvh", longs, NULL)) != -1) {
+    while (rc == 0 && (opt = getopt_long(argc, argv, "fvh", longs, NULL)) != -1) {
         switch (opt) {
-        case 'f':
-            o->daemon.is_foreground = true;
-            break;
-        case 'v':
-            o->daemon.verbose++;
-            break;
-        case 'h':
-            (void)fputs(usage, stdout);
-            return 1;
-        case OPT_CHECK:
-            o->daemon.is_check = true;
-            break;
-        case OPT_PIDFILE:
-            o->daemon.pidfile = optarg;
-            break;
         case OPT_SOCKET:
             o->socket = optarg;
             break;
@@ -82,15 +63,10 @@ static int parse_options(struct options *o, int argc, char **argv)
             o->is_local = true;
             break;
         default:
-            (void)fputs(usage, stderr);
-            return -EINVAL;
+            rc = daemon_option(&o->daemon, opt, optarg, usage);
         }
     }
-    if (optind != argc) {
-        (void)fprintf(stderr, "joist-stored: unexpected argument %s\n", argv[optind]);
-        return -EINVAL;
-    }
-    return 0;
+    return rc != 0 ? rc : daemon_no_words(&o->daemon, argc, argv);
 }
 
 static int make_default_dirs(const struct options *o)
