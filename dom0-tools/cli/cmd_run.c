@@ -276,6 +276,7 @@ int cmd_run(struct cli *c, const struct parsed *p)
         return EXIT_RUN_FAILED;
     }
     signal(SIGPIPE, SIG_IGN);
+    c->is_json = false; /* standard output is the command's */
     rc = rootfs_make(&w, &spec, &fs, &f) == 0 ? run_guest(&r, p, &fs) : EXIT_RUN_FAILED;
     if (f.code != 0) {
         say_fail(&f);

@@ -343,6 +343,9 @@ int work_result(struct work *w, const char *path, bool is_forced, struct fail *f
     struct stat st;
     int n;
 
+    if (path[0] == '-' || path[0] == '\0') {
+        return fail_set(f, -EINVAL, "image", path, "is no name for a file; write ./%s", path);
+    }
     if (stat(path, &st) == 0 && !S_ISREG(st.st_mode)) {
         return fail_set(f, -EINVAL, "image", path, "exists and is no regular file");
     }
