@@ -20,12 +20,12 @@ def run(command):
 def notes(top):
     for where, _, names in os.walk(top):
         if any(("/" + w) in where + "/" for w in WANTED):
-            yield from (os.path.join(where, n) for n in names if n.endswith(".gcda"))
+            yield from (os.path.join(where, n) for n in names if n.endswith(".gcno"))
 
 
 def main():
     top, split = sys.argv[1], sys.argv.index("--")
-    commands = [[t] for t in sys.argv[2:split]] + [[f, "-n", "4000", "-t", "20"] for f in sys.argv[split + 1:]]
+    commands = [[t] for t in sys.argv[2:split]] + [[f, "-t", "6"] for f in sys.argv[split + 1:]]
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         bad = [c[0] for c, d in zip(commands, pool.map(run, commands)) if d.returncode]
     lines, branches = collections.defaultdict(dict), collections.defaultdict(dict)
@@ -51,6 +51,9 @@ def main():
     taken = sum(c > 0 for b in branches.values() for c in b.values())
     ways = sum(len(b) for b in branches.values())
     percent = 100 * hit / max(total, 1)
+    done = set(subprocess.run(["git", "ls-files", *(f"{w}*.c" for w in WANTED)], stdout=subprocess.PIPE,
+                              check=False).stdout.decode().split()) - set(lines)
+    print("  not built for the host: " + (" ".join(sorted(done)) or "none"))
     for name in bad:
         print(f"  failed: {name}")
     print(f"TEST coverage {'PASS' if percent >= LEAST and not bad else 'FAIL'} {percent:.1f} % of {total} lines, "

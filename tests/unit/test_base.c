@@ -302,6 +302,31 @@ static void test_console(void **state)
     console_give_to_dom0();
 }
 
+/* What the keys show: that it is about this machine, and that nothing changes. */
+static void test_keys(void **state)
+{
+    static const struct {
+        const char *key, *says;
+    } keys[] = { { "q", "domain 9" }, { "m", "frames free" }, { "r", "cpu 1" },
+                 { "e", "9" },        { "h", "panic" },       { "Z", "" } };
+    struct domain *d = kit_running(9, 2);
+    uint64_t refs = atomic_load(&d->refs);
+
+    (void)state;
+    console_set_switch(1, true);
+    console_give_to_dom0();
+    for (unsigned int i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+        listen();
+        type(keys[i].key);
+        if (strstr(said, keys[i].says) == NULL) {
+            fail_msg("key '%s' says '%s'", keys[i].key, said);
+        }
+    }
+    assert_int_equal(atomic_load(&d->refs), refs);
+    console_set_switch(1, false);
+    console_give_to_dom0();
+}
+
 static unsigned int fault_index;
 
 static void run_fault(void)
@@ -340,7 +365,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(test_lock_order), T(test_lock_threads), T(test_log_lines), T(test_log_guest),
-        T(test_log_ring),   T(test_console),      T(test_faults),
+        T(test_log_ring),   T(test_console),      T(test_keys),      T(test_faults),
     };
 
     kit_start(4);
