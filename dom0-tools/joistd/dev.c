@@ -284,6 +284,8 @@ int dev_add_from(struct dev_work *w, const struct config *c, unsigned int first)
     for (; rc == 0 && done < c->device_count; done++) {
         const struct dev_host *host = hosts[c->devices[done]->class->kind];
 
+        w->giving = c;
+        w->given = done;
         if (host->prepare != NULL && backend[done] == 0) {
             rc = host->prepare(w, c->devices[done]);
         }

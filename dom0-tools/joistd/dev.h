@@ -183,6 +183,8 @@ struct dev_work {
     const char *uuid; /* text; tags what belongs to the guest on the host */
     const char *name;
     struct fail *f;
+    const struct config *giving; /* while devices are prepared: those before `given` are */
+    unsigned int given;
 };
 
 /* Where a device lives in the store. */

@@ -38,7 +38,7 @@ struct disk {
     bool is_direct_safe;
     bool is_untrusted;
     /* what the host gave, set by prepare() in the child */
-    char node[40];      /* block device given to the back end */
+    char node[256];     /* block device given to the back end */
     unsigned int major; /* its number */
     unsigned int minor;
     char identity[64]; /* of what is behind it, for the check of sharing */

@@ -144,6 +144,24 @@ static int check_file(struct dev_work *w, const struct disk *d, const struct sta
     return in_use(w, d, by);
 }
 
+/* The guest's own disks, which are not in the store yet. */
+static int check_own(struct dev_work *w, const struct disk *d)
+{
+    char by[64];
+    unsigned int i;
+
+    for (i = 0; i < w->given; i++) {
+        const struct disk *o = w->giving->devices[i]->own;
+
+        if (w->giving->devices[i]->class == &disk_class && strcmp(o->identity, d->identity) == 0 &&
+            (o->access != DISK_READ || d->access != DISK_READ)) {
+            snprintf(by, sizeof(by), "by the same guest as %s", o->vdev);
+            return in_use(w, d, by);
+        }
+    }
+    return 0;
+}
+
 static int check_sharing(struct dev_work *w, const struct disk *d, const struct stat *st)
 {
     int rc;
@@ -151,7 +169,8 @@ static int check_sharing(struct dev_work *w, const struct disk *d, const struct 
     if (d->access == DISK_SHARED) {
         return 0;
     }
-    rc = check_guests(w, d);
+    rc = check_own(w, d);
+    rc = rc == 0 ? check_guests(w, d) : rc;
     if (rc == 0) {
         rc = S_ISBLK(st->st_mode) ? check_block(w, d, st->st_rdev) : check_file(w, d, st);
     }
@@ -188,7 +207,7 @@ static int give_raw(struct dev_work *w, struct disk *d, const char *tag, int fd,
     int rc;
 
     if (S_ISBLK(st->st_mode)) {
-        snprintf(d->node, sizeof(d->node), "%.39s", d->path);
+        snprintf(d->node, sizeof(d->node), "%.255s", d->path);
         *dev = st->st_rdev;
         return 0;
     }

@@ -101,6 +101,7 @@ REFUSED = [
     ("mounted in dom0", "/dev/loop99,raw,xvda,rw", r"/dev/loop99: it is in use in the control domain: mounted on /mnt"),
     ("file of dom0", "{d}/fs.img,raw,xvda,r", r"fs\.img: it is in use in the control domain by /dev/loop99"),
     ("twice in one guest", '{d}/empty,raw,xvda,rw", "{d}/empty,raw,xvdb,rw', r"is the guest's xvda too"),
+    ("twice by two names", '{d}/two,raw,xvda,rw", "{d}/../disks/two,raw,xvdb,rw', r"two: it is in use by the same guest as xvda"),
     ("number taken", '{d}/empty,raw,xvda,rw", "{d}/held.img,raw,xvda,r', r"already has a disk"),
     ("no image of that format", "{d}/noise.img,qcow2,xvda,rw", r"qemu-nbd"),
 ]
@@ -112,7 +113,7 @@ def refused(h, args):
         raise Skip("messages of ours")
     held, _ = image(h, "held.img", 2)
     image(h, "noise.img", 2)
-    h.must("touch %s/empty" % DIR)
+    h.must("touch %s/empty; truncate -s 1M %s/two" % (DIR, DIR))
     h.must("dd if=/dev/zero of=%s/fs.img bs=1M count=8 2>/dev/null; mknod /dev/loop99 b 7 99 2>/dev/null; "
            "losetup /dev/loop99 %s/fs.img && mke2fs -F /dev/loop99 >/dev/null && modprobe ext4 && "
            "mount -t ext2 /dev/loop99 /mnt" % (DIR, DIR), 60)
