@@ -118,6 +118,17 @@ static void prepare(struct own *o, u32 id)
     }
 }
 
+/* On a busy machine some vcpus run late. */
+static bool all_have_worked(u32 cpus)
+{
+    for (u32 i = 0; i < cpus; i++) {
+        if (*(volatile u32 *)&own[i].ops <= 100) {
+            return false;
+        }
+    }
+    return true;
+}
+
 void test_main(void)
 {
     u32 cpus = cpu_count(), ops = 0;
@@ -134,9 +145,9 @@ void test_main(void)
     for (u32 i = 1; i < cpus; i++) {
         check_eq(cpu_start(i, work), 0);
     }
-    u64 end = now() + 5 * SEC;
+    u64 begin = now();
 
-    while (now() < end) {
+    while (now() < begin + 5 * SEC || (!all_have_worked(cpus) && now() < begin + 60 * SEC)) {
         step(&own[0]);
     }
     stop = 1;
