@@ -90,7 +90,7 @@ host-flags := $(common) $(includes) -I arch/host/inline -I dom0-tools -I tests/u
 host-libs := $(sanitize) -lpthread -lm
 # `make fuzz` builds the fuzzers once more, in a directory of their own, for libFuzzer; `make coverage` the unit tests.
 ifeq ($(FUZZER),1)
-host-flags += -fsanitize=fuzzer-no-link
+host-flags += -fsanitize=fuzzer-no-link -Wno-string-concatenation
 endif
 ifeq ($(COVERAGE),1)
 host-flags := $(filter-out $(sanitize) -O1,$(host-flags)) -O0 -Wno-error -fprofile-arcs -ftest-coverage -fprofile-update=atomic

@@ -20,8 +20,11 @@
 
 #define HANDLER UINT64_C(0xffffffff81000000)
 
-static uint8_t code[64];
-static _Alignas(16) uint64_t stack[512];
+/* Where the guest's instruction and stack lie. */
+#define CODE_VA  KIT_VA
+#define STACK_VA (KIT_VA + PAGE_SIZE)
+
+static _Alignas(8) uint8_t code[64];
 static bool touched; /* a port, a configuration register or an MSR of the machine */
 
 static void hook_out(uint16_t port, unsigned int size, uint32_t val)
@@ -78,7 +81,7 @@ static void step(struct world_input *in, struct vcpu *v)
     memset(&r, 0, sizeof r);
     for (size_t i = 0; i < 15; i++) {
         uint8_t b = world_byte(in);
-        words[i] = b < 60    ? (uintptr_t)stack + b * 8u
+        words[i] = b < 60    ? STACK_VA + b * 8u
                    : b < 120 ? b
                    : b < 150 ? 0xc0000080u + b
                              : world_number(in);
@@ -87,20 +90,25 @@ static void step(struct world_input *in, struct vcpu *v)
     for (unsigned int i = 0; i < 15; i++) {
         code[i] = world_byte(in);
     }
+    v->arch.kernel_mode = true;
     bool kernel = (how & 1) != 0;
     v->arch.kernel_mode = kernel;
     v->arch.iopl = how >> 1 & 3;
-    v->arch.kernel_sp = (uintptr_t)&stack[500];
-    v->arch.root_user = NULL;
-    r.rip = (uintptr_t)code;
+    v->arch.kernel_sp = STACK_VA + 4000;
+    v->arch.root_user = v->arch.root_kernel;
+    world_put(CODE_VA, code, sizeof code);
+    r.rip = CODE_VA;
     r.cs = kernel ? FLAT_KERNEL_CS : FLAT_USER_CS;
     r.ss = FLAT_KERNEL_SS;
-    r.rsp = (uintptr_t)&stack[400];
+    r.rsp = STACK_VA + 3200;
     r.rflags = RFLAGS_FIXED | RFLAGS_IF;
     r.vector = how & 8 ? 6 : 13;
     r.error = how & 16 ? (uint32_t)world_byte(in) << 3 | 2 : 0;
     const struct regs before = r;
+    host_guest_flat(false);
     guest_trap(&r, 0);
+    host_guest_flat(true);
+    v->arch.root_user = NULL;
     check(v, &r, &before);
     v->arch.kernel_mode = true;
 }
