@@ -5,9 +5,13 @@
  *
  *   netprobe recv tcp|udp PORT BYTES SECONDS          waits for one sender
  *   netprobe send tcp|udp HOST PORT BYTES [SOURCE]    SOURCE: the local address to send from
+ *   netprobe tables                                   names of all tables of packet rules
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/netlink.h>
 #include <poll.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -20,7 +24,7 @@
 
 #define CHUNK    65536
 #define DATAGRAM 1400 /* 8 bytes of number, then data */
-#define PACE     16   /* datagrams between two pauses: a receiver that keeps up loses none */
+#define PACE     16   /* datagrams that are under way at most: a slow receiver loses none */
 
 static uint8_t data_at(uint64_t place)
 {
@@ -104,7 +108,7 @@ static int send_tcp(int fd, uint64_t total)
 static int send_udp(int fd, uint64_t total)
 {
     uint8_t d[DATAGRAM];
-    struct timespec pause = { .tv_nsec = 2000000 };
+    struct pollfd p = { .fd = fd, .events = POLLIN };
     uint64_t count = (total + DATAGRAM - 9) / (DATAGRAM - 8);
 
     for (uint64_t i = 0; i < count; i++) {
@@ -113,8 +117,10 @@ static int send_udp(int fd, uint64_t total)
         if (send(fd, d, sizeof(d), 0) < 0 && errno != ECONNREFUSED) {
             die("send");
         }
-        if (i % PACE == PACE - 1) {
-            nanosleep(&pause, NULL);
+        /* the receiver answers the last one of each row; a lost one costs a pause */
+        if (i % PACE == PACE - 1 && poll(&p, 1, 500) > 0 && recv(fd, d, sizeof(d), 0) < 0 &&
+            errno != ECONNREFUSED) {
+            die("recv");
         }
     }
     printf("OK sent %llu\n", (unsigned long long)count);
@@ -158,6 +164,8 @@ static int recv_udp(int fd, uint64_t total, double end)
 {
     uint8_t d[DATAGRAM + 1];
     struct pollfd p = { .fd = fd, .events = POLLIN };
+    struct sockaddr_in from;
+    socklen_t from_size;
     uint64_t count = (total + DATAGRAM - 9) / (DATAGRAM - 8);
     bool *seen = calloc(count > 0 ? count : 1, sizeof(*seen));
     uint64_t came = 0;
@@ -165,7 +173,8 @@ static int recv_udp(int fd, uint64_t total, double end)
     ssize_t n;
 
     while (came < count && now() < end && poll(&p, 1, (int)((end - now()) * 1000)) > 0) {
-        n = recv(fd, d, sizeof(d), 0);
+        from_size = sizeof(from);
+        n = recvfrom(fd, d, sizeof(d), 0, (struct sockaddr *)&from, &from_size);
         memcpy(&i, d, 8);
         if (n != DATAGRAM || i >= count || seen[i]) {
             printf("BAD a datagram of %zd bytes, number %llu\n", n, (unsigned long long)i);
@@ -174,10 +183,61 @@ static int recv_udp(int fd, uint64_t total, double end)
         check(d + 8, i * (DATAGRAM - 8), DATAGRAM - 8);
         seen[i] = true;
         came++;
+        if (i % PACE == PACE - 1) {
+            sendto(fd, "k", 1, 0, (struct sockaddr *)&from, from_size);
+        }
     }
     printf("%s %llu of %llu datagrams\n", came * 100 >= count * 95 && came > 0 ? "OK" : "BAD",
            (unsigned long long)came, (unsigned long long)count);
     return came * 100 < count * 95 || came == 0;
+}
+
+/* Prints the name of one table. */
+static void print_table(const struct nlmsghdr *h)
+{
+    const uint8_t *at = (const uint8_t *)h + NLMSG_HDRLEN + NLMSG_ALIGN(sizeof(struct nfgenmsg));
+    const uint8_t *end = (const uint8_t *)h + h->nlmsg_len;
+
+    while (at + NLA_HDRLEN <= end) {
+        const struct nlattr *a = (const struct nlattr *)at;
+
+        if (a->nla_type == NFTA_TABLE_NAME) {
+            printf("%s\n", (const char *)at + NLA_HDRLEN);
+        }
+        at += NLA_ALIGN(a->nla_len);
+    }
+}
+
+static int list_tables(void)
+{
+    static _Alignas(8) uint8_t buf[65536];
+    struct {
+        struct nlmsghdr h;
+        struct nfgenmsg g;
+    } ask = {
+        .h = { .nlmsg_len = sizeof(ask),
+               .nlmsg_type = NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETTABLE,
+               .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP },
+    };
+    int fd = socket(AF_NETLINK, SOCK_RAW, NETLINK_NETFILTER);
+    ssize_t n;
+
+    if (fd < 0) {
+        return 0; /* no module: no rules */
+    }
+    if (send(fd, &ask, sizeof(ask), 0) != (ssize_t)sizeof(ask)) {
+        die("send");
+    }
+    while ((n = recv(fd, buf, sizeof(buf), 0)) > 0) {
+        for (struct nlmsghdr *h = (struct nlmsghdr *)buf; NLMSG_OK(h, n); h = NLMSG_NEXT(h, n)) {
+            if (h->nlmsg_type == NLMSG_DONE || h->nlmsg_type == NLMSG_ERROR) {
+                return 0;
+            }
+            print_table(h);
+        }
+    }
+    die("recv");
+    return 1;
 }
 
 int main(int argc, char **argv)
@@ -186,6 +246,9 @@ int main(int argc, char **argv)
     int one = 1;
     int fd;
 
+    if (argc == 2 && strcmp(argv[1], "tables") == 0) {
+        return list_tables();
+    }
     if (argc < 6 || (strcmp(argv[1], "send") != 0 && strcmp(argv[1], "recv") != 0)) {
         fprintf(stderr, "usage: netprobe recv tcp|udp PORT BYTES SECONDS\n"
                         "       netprobe send tcp|udp HOST PORT BYTES [SOURCE]\n");

@@ -22,6 +22,7 @@ import daemons  # noqa: E402
 import devices  # noqa: E402
 import dropin  # noqa: E402
 import guests  # noqa: E402
+import networks  # noqa: E402
 import screens  # noqa: E402
 import wrappings  # noqa: E402
 import images  # noqa: E402
@@ -35,6 +36,7 @@ GROUPS = [
     ("commands", {"share": commands.SHARE, "cmdline": "joist.share"}, [commands.commands]),
     ("daemons", {}, [daemons.kill_each, daemons.kernel_ring_survives, daemons.console_survives]),
     ("attacks", {}, attacks.ALL),
+    ("networks", {}, networks.ALL),
     ("devices", {"extra": system.device_args, "vga": True},
      [devices.disks, devices.network, devices.efi_variables, devices.clock, devices.screen, devices.reboot]),
     ("blocks", {"ramdisk": os.path.join(system.IMAGE, "disks.ird")},

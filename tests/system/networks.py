@@ -1,0 +1,311 @@
+# SPDX-License-Identifier: MIT
+"""Scenarios of guests' networks: traffic with the data checked, attach and detach, refusals, spoofing, scripts, rates, kills."""
+import re
+import time
+
+from daemons import kill
+from system import demand
+
+HOST = "10.0.0.1"
+GUESTS = {"n1": "10.0.0.11", "n2": "10.0.0.12"}
+MB = 1000000
+PORT = [5000]
+TABLES = "netprobe tables"
+
+
+def bridge_up(h):
+    if "xenbr0" not in h.sh("ls /sys/class/net"):
+        h.must("modprobe -a bridge xen-netback")
+        h.must("brctl addbr xenbr0 && ip addr add %s/24 dev xenbr0 && ip link set xenbr0 up" % HOST)
+
+
+def guest_up(h, name):
+    """The guest, on the bridge, with a shell for dom0 behind a port."""
+    bridge_up(h)
+    if name not in h.domains():
+        h.create(name, "vif=[\"bridge=xenbr0\"]")
+        h.on_console(name, "ip addr add %s/24 dev eth0; ip link set eth0 up" % GUESTS[name],
+                     "(setsid nc -ll -p 99 -e /bin/sh </dev/null >/dev/null 2>&1 &)")
+        h.must("ping -c 1 -W 5 " + GUESTS[name])
+
+
+def on(h, where, line, timeout=60):
+    """Runs a line in dom0 (None) or in a guest; its output."""
+    if where is None:
+        return h.sh(line, timeout)
+    demand("'" not in line, "a quote in a line for a guest: " + line)
+    return h.sh("echo '%s' | nc -w 5 %s 99" % (line, GUESTS[where]), timeout)
+
+
+def address(where):
+    return HOST if where is None else GUESTS[where]
+
+
+def transfer(h, kind, source, target, size, to=None, options="", seconds=40):
+    """Sends `size` checked bytes; what the receiver says."""
+    PORT[0] += 1
+    on(h, target, "(setsid netprobe recv %s %d %d %d >/tmp/np 2>&1 </dev/null &)" % (kind, PORT[0], size, seconds))
+    h.cmd("usleep 300000")
+    sent = on(h, source, "netprobe send %s %s %d %d %s 2>&1" % (kind, to or address(target), PORT[0], size, options),
+              seconds + 20)
+    for _ in range(seconds * 5):
+        out = on(h, target, "cat /tmp/np").strip()
+        if out:
+            return out
+        h.cmd("usleep 200000")
+    return "nothing (the sender: %s)" % sent.strip()
+
+
+def ok(h, *args, **more):
+    out = transfer(h, *args, **more)
+    demand(out.startswith("OK"), "%s: %s" % (" ".join(str(a) for a in args), out))
+    return out
+
+
+def baseline(h):
+    """What must come back: interfaces, nodes, rules, descriptors of the daemon."""
+    pid = h.sh("pidof joistd").split()[0]
+    return {"interfaces": sorted(h.sh("ls /sys/class/net").split()),
+            "nodes": h.sh("xenstore-ls -f / | grep -c vif").strip(),
+            "rules": h.sh(TABLES).split(),
+            "routes": sorted(h.sh("ip route").splitlines()),
+            "descriptors": h.sh("ls /proc/%s/fd | wc -l" % pid).strip()}
+
+
+def same(h, before, what):
+    """Compares with a baseline, a few times: the kernel takes interfaces away in its own time."""
+    for _ in range(20):
+        after = baseline(h)
+        if after == before:
+            return
+        h.cmd("usleep 300000")
+    demand(False, "%s: before %r, after %r" % (what, before, after))
+
+
+def attach(h, name, *words):
+    return h.must_tool("network-attach %s %s" % (name, " ".join("'%s'" % w for w in words)))
+
+
+def eth1(h, name, ip, prefix=24):
+    """Brings the guest's second interface up."""
+    for _ in range(30):
+        if "eth1" in on(h, name, "ls /sys/class/net"):
+            break
+        h.cmd("usleep 200000")
+    out = on(h, name, "ip addr add %s/%d dev eth1 2>&1; ip link set eth1 up 2>&1" % (ip, prefix))
+    demand(not out.strip(), "eth1 of %s: %s" % (name, out))
+
+
+def traffic(h, _args):
+    """ping, TCP and UDP between guest and dom0 and between guests, both directions, every byte checked."""
+    guest_up(h, "n1")
+    guest_up(h, "n2")
+    out = h.must_tool("network-list n1")
+    demand(re.search(r"(?m)^0 +0 +00:16:3e:[0-9a-f:]{8} +0 +4 ", out), "`network-list` says %r" % out)
+    said = []
+    for source, target in ((None, "n1"), ("n1", None), ("n1", "n2"), ("n2", "n1")):
+        out = ok(h, "tcp", source, target, 8 * MB)
+        said.append("%s>%s %s" % (source or "dom0", target or "dom0", out.split(", ")[-1]))
+        ok(h, "udp", source, target, MB)
+    for name in GUESTS:
+        demand("0% packet loss" in on(h, name, "ping -c 3 -i 0.2 -q %s" % HOST), "%s cannot ping dom0" % name)
+    return "TCP: " + ", ".join(said)
+
+
+def cycles(h, args):
+    """attach and detach a second interface under traffic on the first: nothing is left behind."""
+    guest_up(h, "n1")
+    attach(h, "n1", "mac=00:16:3e:00:00:77")          # what is made once, is now
+    h.must_tool("network-detach n1 1")
+    before = baseline(h)
+    count = 50 if args.long else 10
+    on(h, "n1", "(setsid nc -ll -p 98 -e /bin/cat </dev/null >/dev/null 2>&1 &)")
+    h.must("(while :; do head -c 100000 /dev/zero; usleep 200000; done | nc %s 98 >/tmp/echo 2>&1 &)" % GUESTS["n1"])
+    on(h, "n1", "(ping -q -s 8000 -i 0.1 %s >/dev/null 2>&1 &)" % HOST)
+    t = time.monotonic()
+    for i in range(count):
+        attach(h, "n1", "mac=00:16:3e:00:00:77", "ip=10.0.1.2", "vifname=second")
+        if i % 5 == 0:
+            eth1(h, "n1", "10.0.1.2")
+        out = h.sh("ls /sys/class/net/xenbr0/brif")
+        demand("second" in out, "cycle %d: the ports of the bridge are %r" % (i, out))
+        h.must_tool("network-detach n1 %s" % ("1", "00:16:3e:00:00:77", "second")[i % 3])
+    took = (time.monotonic() - t) / count
+    echoed = int(h.sh("wc -c </tmp/echo"))
+    demand(echoed > 100000, "the traffic meanwhile was %d bytes" % echoed)
+    h.sh("killall nc; rm /tmp/echo")
+    on(h, "n1", "killall ping")
+    same(h, before, "after %d cycles" % count)
+    demand(on(h, "n1", "ls /sys/class/net").split() == ["eth0", "lo"], "the guest keeps an interface")
+    return "%d cycles, %.1f s each, %.1f MB of traffic meanwhile" % (count, took, echoed / MB)
+
+
+REFUSED = [
+    # what, words of network-attach, what the message must say
+    ("no such bridge", "bridge=nobr", r"there is no bridge nobr"),
+    ("no bridge", "bridge=lo", r"interface lo is no bridge"),
+    ("another guest's MAC", "mac={mac2}", r"is that of the guest n2"),
+    ("its own MAC", "mac={mac1}", r"is that of the guest's interface 0"),
+    ("a name that exists", "vifname=lo", r"an interface lo exists"),
+    ("unknown key", "bridg=xenbr0", r'byte 1: unknown key "bridg"'),
+    ("no such script", "script=/none", r"/none: the script cannot be run: No such file"),
+    ("a script that fails", "script=/tmp/bad", r"/tmp/bad: the script ended with code 3: it is broken"),
+    ("a script that complains", "script=/tmp/sad", r"/tmp/sad: the script ended with code 0: no such port"),
+    ("no such device for NAT", "script=vif-nat ip=10.6.0.2 gatewaydev=none0", r"there is no interface none0"),
+]
+
+
+def refused(h, _args):
+    """What cannot work is refused with its reason, for a running guest and for a new one: nothing is left."""
+    guest_up(h, "n1")
+    guest_up(h, "n2")
+    h.must("printf '#!/bin/sh\\necho more\\necho it is broken >&2\\nexit 3\\n' >/tmp/bad; chmod 755 /tmp/bad")
+    h.must("printf '#!/bin/sh\\nxenstore-write $XENBUS_PATH/hotplug-error \"no such port\"\\n' >/tmp/sad; chmod 755 /tmp/sad")
+    mac = {"mac%s" % n: re.search(r"00:16:3e:[0-9a-f:]{8}", h.must_tool("network-list n" + n)).group(0) for n in "12"}
+    before = baseline(h)
+    domains = h.domains().keys()
+    for what, words, want in REFUSED:
+        rc, out = h.tool("network-attach n1 " + words.format(**mac))
+        demand(rc == 1 and re.search(want, out), "%s: code %d, %s" % (what, rc, out))
+        if "mac1" in words:
+            continue
+        rc, out = h.tool("create /etc/joist/guest.cfg name=bad \"vif=['%s']\"" % ",".join(words.format(**mac).split()))
+        demand(rc == 1 and re.search(want.replace("byte 1: ", ""), out), "create: %s: code %d, %s" % (what, rc, out))
+    demand(h.domains().keys() == domains, "a guest is left over: %r" % h.domains())
+    same(h, before, "after refusals")
+    return "%d refusals" % (2 * len(REFUSED) - 1)
+
+
+def spoofing(h, _args):
+    """With ip= only that address, in IP and ARP, and the own MAC get out; without it, any."""
+    guest_up(h, "n1")
+    before = baseline(h)
+    h.must("ip addr add 10.0.2.1/24 dev xenbr0")
+    attach(h, "n1", "ip=10.0.2.2", "mac=00:16:3e:00:00:55")
+    demand(h.sh(TABLES).split(), "there are no rules")
+    eth1(h, "n1", "10.0.2.2")
+    to = {"to": "10.0.2.1", "seconds": 6}
+    ok(h, "udp", "n1", None, 20000, options="10.0.2.2", **to)
+    ok(h, "tcp", "n1", None, 2 * MB, options="10.0.2.2", **to)
+    on(h, "n1", "ip addr add 10.0.2.3/24 dev eth1")
+    out = transfer(h, "udp", "n1", None, 20000, options="10.0.2.3", **to)
+    demand("BAD 0 of" in out, "a false address gets through: " + out)
+    demand("Received 0" in h.sh("arping -c 2 -w 2 -I xenbr0 10.0.2.3"), "a false address is answered for in ARP")
+    demand("Received 0" not in h.sh("arping -c 2 -w 3 -I xenbr0 10.0.2.2"), "the true address is not answered for")
+    on(h, "n1", "ip link set eth1 down; ip link set eth1 address 00:16:3e:00:00:56; ip link set eth1 up")
+    out = transfer(h, "udp", "n1", None, 20000, options="10.0.2.2", **to)
+    demand("BAD 0 of" in out, "a false MAC gets through: " + out)
+    on(h, "n1", "ip link set eth1 down; ip link set eth1 address 00:16:3e:00:00:55; ip link set eth1 up")
+    ok(h, "udp", "n1", None, 20000, options="10.0.2.2", **to)
+    h.must_tool("network-detach n1 1")
+    h.must("ip addr del 10.0.2.1/24 dev xenbr0")
+    same(h, before, "after spoofing")
+
+
+SCRIPT = r"""#!/bin/sh
+echo "$1 $vif $XENBUS_PATH $XENBUS_TYPE $XENBUS_BASE_PATH $script" >>/tmp/script.log
+[ "$1" = online ] || exit 0
+brctl addif $(xenstore-read $XENBUS_PATH/bridge) $vif && ip link set $vif up && xenstore-write $XENBUS_PATH/hotplug-status connected
+"""
+
+
+def script(h, _args):
+    """script= runs the administrator's program with Xen's environment, online and offline; the interface works."""
+    guest_up(h, "n1")
+    before = baseline(h)
+    h.must("cat >/tmp/mine <<'END'\n%sEND" % SCRIPT)
+    h.must("chmod 755 /tmp/mine; rm -f /tmp/script.log; ip addr add 10.0.3.1/24 dev xenbr0")
+    attach(h, "n1", "script=/tmp/mine", "bridge=xenbr0")
+    dom = h.domains()["n1"][0]
+    eth1(h, "n1", "10.0.3.2")
+    ok(h, "tcp", "n1", None, 2 * MB, to="10.0.3.1")
+    h.must_tool("network-detach n1 1")
+    h.must("ip addr del 10.0.3.1/24 dev xenbr0")
+    want = ["%s vif%d.1 /local/domain/0/backend/vif/%d/1 vif backend /tmp/mine" % (w, dom, dom) for w in ("online", "offline")]
+    out = h.sh("cat /tmp/script.log").split("\n")
+    demand([x.strip() for x in out if x.strip()] == want, "the script was run as %r" % out)
+    same(h, before, "after script=")
+
+
+def rate(h, _args):
+    """rate= limits what the guest sends, not what it gets; mtu= and the bridge's MTU reach the interface."""
+    guest_up(h, "n1")
+    before = baseline(h)
+    h.must("ip addr add 10.0.4.1/24 dev xenbr0")
+    attach(h, "n1", "rate=8Mb/s", "mtu=1400", "vifname=slow")
+    demand(h.sh("cat /sys/class/net/slow/mtu").strip() == "1400", "mtu= does not reach the interface")
+    dom = h.domains()["n1"][0]
+    demand(h.sh("xenstore-read /local/domain/0/backend/vif/%d/1/rate" % dom).strip() == "50000,50000", "the node rate is wrong")
+    eth1(h, "n1", "10.0.4.2")
+    t = time.monotonic()
+    out = ok(h, "tcp", "n1", None, 3 * MB, to="10.0.4.1", options="10.0.4.2")
+    took = time.monotonic() - t
+    speed = float(re.search(r"([0-9.]+) MB/s", out).group(1))
+    demand(speed < 1.25 and took > 2.4, "rate=8Mb/s let %s through" % out)
+    h.must_tool("network-detach n1 1")
+    h.must("ip addr del 10.0.4.1/24 dev xenbr0")
+    same(h, before, "after rate=")
+    return "%.2f MB/s with rate=8Mb/s" % speed
+
+
+def routed(h, _args):
+    """A routed interface and one with NAT: the guest is reached, and reaches another guest under the host's address."""
+    guest_up(h, "n1")
+    guest_up(h, "n2")
+    before = baseline(h)
+    attach(h, "n1", "script=vif-route", "ip=10.5.0.2", "gatewaydev=xenbr0")
+    demand(re.search(r"(?m)^10\.5\.0\.2 dev vif\d+\.1 ", h.sh("ip route")), "no route: " + h.sh("ip route"))
+    eth1(h, "n1", "10.5.0.2")
+    h.must("ping -c 2 -W 2 10.5.0.2")
+    ok(h, "tcp", None, "n1", 2 * MB, to="10.5.0.2")
+    h.must_tool("network-detach n1 1")
+    same(h, before, "after routing")
+    attach(h, "n1", "script=vif-nat", "ip=10.6.0.2")
+    demand(len(h.sh(TABLES).split()) == 2, "rules: " + h.sh(TABLES))
+    eth1(h, "n1", "10.6.0.2")
+    on(h, "n1", "ip route add 10.9.0.0/24 via 10.6.0.1")
+    # n2 has an address in a network that n1 reaches only through its gateway, and no route back to n1
+    on(h, "n2", "ip addr add 10.9.0.2/24 dev eth0")
+    h.must("ip addr add 10.9.0.1/24 dev xenbr0")
+    ok(h, "tcp", "n1", "n2", 2 * MB, to="10.9.0.2", options="10.6.0.2")
+    ok(h, "udp", "n1", "n2", 20000, to="10.9.0.2", options="10.6.0.2")
+    h.must_tool("network-detach n1 1")
+    h.must("ip addr del 10.9.0.1/24 dev xenbr0")
+    on(h, "n2", "ip addr del 10.9.0.2/24 dev eth0")
+    same(h, before, "after NAT")
+
+
+def killed(h, _args):
+    """kill -9 of joistd with an interface attached, and while one is being attached; then detach, destroy: nothing is left."""
+    guest_up(h, "n1")
+    before = baseline(h)
+    attach(h, "n1", "ip=10.0.1.2", "vifname=kept", "mac=00:16:3e:00:00:44")
+    kill(h, "joistd")
+    h.must_tool("network-list n1")
+    h.must_tool("network-detach n1 00:16:3e:00:00:44")
+    for wait in (10, 60, 150):
+        h.cmd("joist network-attach n1 script=vif-nat ip=10.6.0.2 >/dev/null 2>&1 & usleep %d000" % wait)
+        kill(h, "joistd")
+        for _ in range(30):
+            if h.tool("network-list n1")[0] == 0:
+                break
+            h.cmd("usleep 200000")
+        # either it was attached and is known, or nothing of it is left
+        out = h.must_tool("network-list n1")
+        if re.search(r"(?m)^1 ", out):
+            h.must_tool("network-detach -f n1 1")
+    same(h, before, "after kill -9")
+    h.must("ping -c 1 -W 5 " + GUESTS["n1"])
+    attach(h, "n1", "ip=10.0.1.2", "vifname=kept")
+    kill(h, "joistd")
+    h.must_tool("destroy n1")
+    h.gone("n1")
+    for name in [n for n in GUESTS if n in h.domains()]:
+        h.must_tool("destroy " + name)
+        h.gone(name)
+    left = baseline(h)
+    demand(not [i for i in left["interfaces"] if i.startswith(("vif", "kept"))], "interfaces: %r" % left)
+    demand(not left["rules"] and left["nodes"] == "0", "rules or nodes: %r; %s" % (left, h.sh("xenstore-ls -f / | grep vif")))
+
+
+ALL = [traffic, cycles, refused, spoofing, script, rate, routed, killed]
