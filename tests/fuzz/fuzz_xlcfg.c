@@ -15,6 +15,9 @@ size_t fuzz_seed(unsigned int index, uint8_t *data, size_t size)
         "a=[[1,2],['x',[\"y\"]]]\nb+=\"c\"\nb += "
         "'d'\nuuid=\"01234567-89ab-cdef-0123-456789abcdef\"",
         "name='x';kernel='/k';disk=['/a,raw,xvda,w', 'vdev=hdc,target=/x,y'];vif=['ip=10.0.0.1']",
+        "name='x';kernel='/k';vif=['mac=00:16:3e:00:00:01,rate=10Mb/s@20ms,mtu=9000,vifname=a', "
+        "'script=vif-nat,ip=10.0.0.2/24 fd00::2,gatewaydev=e', "
+        "'devid=7,bridge=b,backend=d,trusted=0']",
         "name=\"x\nkernel=0x10 ; on_crash=\"preserve\"; cap=-5; tsc_mode='native'\\\nroot=''",
     };
     size_t n;
