@@ -341,7 +341,9 @@ static void vif_unplug(struct dev_work *w, unsigned int id, const struct dev_pat
         fail_text(&ignored, line, sizeof(line));
         log_warn("%s: %s", w->name, line);
     }
-    if (access("/sys/module/nf_tables", F_OK) == 0) {
+    /* no `ip`, no rules; without the private copy there may be some, and removing none is fine */
+    if (dev_get(w, at->priv, "ip", text, sizeof(text)) ||
+        !dev_get(w, at->priv, "mode", text, sizeof(text))) {
         net_rules_removal(text, sizeof(text), w->domid, id);
         net_rules_run(text, name, &ignored);
     }
