@@ -66,10 +66,10 @@ def baseline(h):
     """What must come back: interfaces, nodes, rules, descriptors of the daemon."""
     pid = h.sh("pidof joistd").split()[0]
     return {"interfaces": sorted(h.sh("ls /sys/class/net").split()),
-            "nodes": h.sh("xenstore-ls -f / | grep -c vif").strip(),
+            "nodes": sorted(x.split(" = ")[0] for x in h.sh("xenstore-ls -f / | grep vif").splitlines() if "=" in x),
             "rules": h.sh(TABLES).split(),
-            "routes": sorted(h.sh("ip route").splitlines()),
-            "descriptors": h.sh("ls /proc/%s/fd | wc -l" % pid).strip()}
+            "routes": sorted(x.strip() for x in h.sh("ip route").splitlines()),
+            "descriptors": [h.sh("ls /proc/%s/fd | wc -l" % pid).strip()]}
 
 
 def same(h, before, what):
@@ -79,7 +79,9 @@ def same(h, before, what):
         if after == before:
             return
         h.cmd("usleep 300000")
-    demand(False, "%s: before %r, after %r" % (what, before, after))
+    demand(False, "; ".join("%s: %s: gone %r, new %r" % (what, k, sorted(set(before[k]) - set(after[k])),
+                                                         sorted(set(after[k]) - set(before[k])))
+                            for k in before if before[k] != after[k]))
 
 
 def attach(h, name, *words):
@@ -184,6 +186,7 @@ def spoofing(h, _args):
     attach(h, "n1", "ip=10.0.2.2", "mac=00:16:3e:00:00:55")
     demand(h.sh(TABLES).split(), "there are no rules")
     eth1(h, "n1", "10.0.2.2")
+    on(h, "n1", "echo 1 >/proc/sys/net/ipv4/conf/all/arp_ignore")     # eth0, without rules, must not answer for eth1
     to = {"to": "10.0.2.1", "seconds": 6}
     ok(h, "udp", "n1", None, 20000, options="10.0.2.2", **to)
     ok(h, "tcp", "n1", None, 2 * MB, options="10.0.2.2", **to)
@@ -305,7 +308,7 @@ def killed(h, _args):
         h.gone(name)
     left = baseline(h)
     demand(not [i for i in left["interfaces"] if i.startswith(("vif", "kept"))], "interfaces: %r" % left)
-    demand(not left["rules"] and left["nodes"] == "0", "rules or nodes: %r; %s" % (left, h.sh("xenstore-ls -f / | grep vif")))
+    demand(not left["rules"] and not left["nodes"], "rules or nodes: %r" % left)
 
 
 ALL = [traffic, cycles, refused, spoofing, script, rate, routed, killed]
