@@ -118,7 +118,7 @@ static json_t *build_work(void *arg)
     rc = s != NULL ? skeleton_write(s, &g->config, &b, STORE_TIMEOUT_JOB) : -errno;
     if (rc == 0 && add_devices(g, h, s, b.domid, &f) != 0) {
         host_destroy(h, b.domid);
-        skeleton_remove(s, b.domid, g->config.uuid_text, STORE_TIMEOUT);
+        remove_nodes(g, h, s, b.domid);
         return failed(&f);
     }
     rc = rc == 0 ? introduce(s, &b) : rc;
