@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Scenarios of guests' networks: traffic with the data checked, attach and detach, refusals, spoofing, scripts, rates, kills."""
+import base64
 import re
 import time
 
@@ -216,7 +217,7 @@ def script(h, _args):
     """script= runs the administrator's program with Xen's environment, online and offline; the interface works."""
     guest_up(h, "n1")
     before = baseline(h)
-    h.must("cat >/tmp/mine <<'END'\n%sEND" % SCRIPT)
+    h.must("echo %s | base64 -d >/tmp/mine" % base64.b64encode(SCRIPT.encode()).decode())
     h.must("chmod 755 /tmp/mine; rm -f /tmp/script.log; ip addr add 10.0.3.1/24 dev xenbr0")
     attach(h, "n1", "script=/tmp/mine", "bridge=xenbr0")
     dom = h.domains()["n1"][0]
