@@ -21,6 +21,7 @@ MODES = {
     "usr/libexec/joist/joistd": 0o755,
     "usr/libexec/joist/joist-stored": 0o755,
     "usr/libexec/joist/joist-consoled": 0o755,
+    "usr/libexec/joist/joist-fbd": 0o755,
     "usr/libexec/joist/joist-extract": 0o755,
     "usr/libexec/joist/joist-run-init": 0o755,
     "usr/lib/systemd/system/joist-guests.service": 0o644,
