@@ -10,7 +10,7 @@ up() {
 
 answers() {
     case $1 in
-    joist-stored) xenstore-read /test/answer ;;
+    joist-stored) xenstore-read -s /test/answer ;;
     joistd) joist list ;;
     joist-consoled)
         t=$(readlink -f "/run/joist/console/$2") && [ -c "$t" ] && exec 3<>"$t" && echo >&3 &&

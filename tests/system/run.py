@@ -23,12 +23,13 @@ import devices  # noqa: E402
 import dropin  # noqa: E402
 import guests  # noqa: E402
 import networks  # noqa: E402
+import runs  # noqa: E402
 import screens  # noqa: E402
 import wrappings  # noqa: E402
 import images  # noqa: E402
 
 # Groups of the long form only: `commands` walks the whole command table of tests/cli on a real control domain.
-LONG_ONLY = ("attacks", "commands", "installed")
+LONG_ONLY = ("attacks", "commands", "installed", "runs.sizes")
 
 # group: (arguments of system.Host, or None for scenarios that boot by themselves; the scenarios)
 GROUPS = [
@@ -50,6 +51,7 @@ GROUPS = [
     ("installed", None, [images.installed_dom0]),
     ("boots", None, [boots.one_cpu, boots.four_cpus_6g, boots.eight_cpus, boots.sixteen_gb, boots.dom0_kernels,
                      boots.damaged_kernels, boots.cloud_kernel]),
+    ("runs", None, [runs.terminal, runs.wrong_kernel, runs.sizes]),
 ]
 
 
@@ -110,6 +112,12 @@ def run_group(name, machine, scenarios, args):
     return bad
 
 
+def is_wanted(args, group, name):
+    if args.names:
+        return group in args.names or name in args.names
+    return args.long or not {group, name} & set(LONG_ONLY)
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__)
     p.add_argument("--efi", default=harness.default_efi())
@@ -124,10 +132,7 @@ def main():
         sys.exit(1)
     bad = 0
     for name, machine, scenarios in GROUPS:
-        if name in LONG_ONLY and not args.long and name not in args.names:
-            continue
-        chosen = [s for s in scenarios
-                  if not args.names or name in args.names or "%s.%s" % (name, s.__name__) in args.names]
+        chosen = [s for s in scenarios if is_wanted(args, name, "%s.%s" % (name, s.__name__))]
         if chosen:
             bad += run_group(name, machine, chosen, args)
     sys.exit(1 if bad else 0)
