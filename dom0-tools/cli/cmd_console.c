@@ -86,9 +86,22 @@ static void open_tty(struct attached *a, const char *path)
 enum answer {
     ANSWER_TTY,  /* there is one; a->tty is open if that worked */
     ANSWER_WAIT, /* not now, but there may be one soon */
-    ANSWER_GONE, /* the guest is no more */
+    ANSWER_GONE, /* there is none, and none will come: the guest is no more */
     ANSWER_LOST, /* joistd cannot be reached */
 };
+
+/* Errors that no waiting mends: no such guest, the control domain, an argument that is wrong. */
+static bool is_final(const char *code)
+{
+    static const char *const codes[] = { "ENOENT", "EPERM", "EINVAL" };
+
+    for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++) {
+        if (strcmp(code, codes[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
 
 static enum answer ask(struct attached *a)
 {
@@ -107,7 +120,7 @@ static enum answer ask(struct attached *a)
     tty = get_text(result, "tty");
     if (error != NULL) {
         snprintf(a->last, sizeof(a->last), "%s", get_text(error, "text"));
-        answer = strcmp(get_text(error, "code"), "ENOENT") == 0 ? ANSWER_GONE : ANSWER_WAIT;
+        answer = is_final(get_text(error, "code")) ? ANSWER_GONE : ANSWER_WAIT;
     } else if (tty[0] == '\0') {
         snprintf(a->last, sizeof(a->last),
                  "console: %s: it has no terminal; see whether joist-consoled runs", a->domain);

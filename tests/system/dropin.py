@@ -40,7 +40,7 @@ STOCK_INFO = {
     "host": "dom0", "release": r"6\.1\.0-\d+-amd64", "version": r"#1 SMP PREEMPT_DYNAMIC Debian 6\.1\..*", "machine": "x86_64",
     "nr_cpus": "2", "max_cpu_id": "1", "nr_nodes": "1", "cores_per_socket": "2", "threads_per_core": "1",
     "cpu_mhz": r"\d{3,4}\.\d{3}", "hw_caps": r"1fcbf3fd(:[0-9a-f]{8}){7}", "virt_caps": "pv hvm hap gnttab-v1 gnttab-v2",
-    "total_memory": r"204[0-9]", "free_memory": r"1[01]\d\d", "sharing_freed_memory": "0", "sharing_used_memory": "0",
+    "total_memory": r"204[0-9]", "free_memory": r"12\d\d", "sharing_freed_memory": "0", "sharing_used_memory": "0",
     "outstanding_claims": "0", "free_cpus": "0", "xen_major": "4", "xen_minor": "17", "xen_extra": r"\.\d+",
     "xen_version": r"4\.17\.\d+", "xen_caps": "xen-3.0-x86_64 hvm-3.0-x86_32 hvm-3.0-x86_32p hvm-3.0-x86_64",
     "xen_scheduler": "credit2", "xen_pagesize": "4096", "platform_params": "virt_start=0xffff800000000000", "xen_changeset": "",
