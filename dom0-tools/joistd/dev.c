@@ -371,21 +371,26 @@ static int say_offline(struct dev_work *w, const struct dev_paths *at, bool cut)
     return count > 0 ? store_apply(w->s, node, count, STORE_TIMEOUT_JOB) : 0;
 }
 
-/* Both ends are closed: gives back what the host gave, and removes the nodes. */
+/* Both ends are closed: gives back what the host gave, and removes the nodes, also those in which
+   the kernel has noted what went wrong with the back end. */
 static int finish_remove(struct dev_work *w, const struct dev_class *class, unsigned int id,
                          const struct dev_paths *at, uint16_t backend)
 {
     const struct dev_host *host = hosts[class->kind];
+    char error[128];
     const struct store_node gone[] = {
         { at->front, NULL, NULL },
         { at->back, NULL, NULL },
         { at->priv, NULL, NULL },
+        { error, NULL, NULL },
     };
 
+    snprintf(error, sizeof(error), "/local/domain/%u/error/backend/%s/%u/%u", backend, class->name,
+             w->domid, id);
     if (host->unplug != NULL && backend == 0) {
         host->unplug(w, id, at);
     }
-    return store_apply(w->s, gone, 3, STORE_TIMEOUT_JOB);
+    return store_apply(w->s, gone, 4, STORE_TIMEOUT_JOB);
 }
 
 static int wait_closed(struct dev_work *w, const struct dev_class *class, unsigned int id,
@@ -490,17 +495,18 @@ static size_t find_devices(struct dev_work *w, const struct config *keep, struct
 /* The directories above the devices: empty now. */
 static void remove_parents(struct dev_work *w)
 {
-    char path[DEV_KINDS][96];
-    struct store_node node[DEV_KINDS];
+    static const char *const below[] = { "backend", "error/backend" };
+    char path[2 * DEV_KINDS][96];
+    struct store_node node[2 * DEV_KINDS];
     size_t count = 0;
-    unsigned int kind;
+    unsigned int i;
 
-    for (kind = 0; kind < DEV_KINDS; kind++) {
-        const struct dev_class *class = dev_class_at((enum dev_kind)kind);
+    for (i = 0; i < 2 * DEV_KINDS; i++) {
+        const struct dev_class *class = dev_class_at((enum dev_kind)(i / 2));
 
-        if (class != NULL && kind != DEV_CONSOLE) {
-            snprintf(path[count], sizeof(path[0]), "/local/domain/0/backend/%s/%u", class->name,
-                     w->domid);
+        if (class != NULL && class->kind != DEV_CONSOLE) {
+            snprintf(path[count], sizeof(path[0]), "/local/domain/0/%s/%s/%u", below[i % 2],
+                     class->name, w->domid);
             node[count] = (struct store_node){ path[count], NULL, NULL };
             count++;
         }
