@@ -64,3 +64,5 @@ cflags-tests/unit/recorded/cpu.o := -iquote tests/unit/recorded
 unit-y += test_sweep
 unit-test_sweep-objs := tests/unit/mm_kit.o
 unit-test_sweep-ldlibs := $(foreach f,heap_alloc heap_alloc_domain heap_alloc_shared pool_alloc msi_setup port_irq_startup,-Wl$(,)--wrap=$(f))
+unit-y += test_explore
+unit-test_explore-objs := tests/unit/mm_kit.o
