@@ -21,7 +21,7 @@ unit-test_config-objs := $(joist-config-y)
 unit-test_config-ldlibs := -ljansson
 
 tool-unit-y += test_vif
-unit-test_vif-objs := $(joist-config-y) $(addprefix dom0-tools/joistd/,net_link.o net_rules.o)
+unit-test_vif-objs := $(joist-config-y) $(addprefix dom0-tools/joistd/,net_link.o net_rules.o net_script.o)
 unit-test_vif-ldlibs := -lmnl -lnftables -ljansson
 
 tool-unit-y += test_disk

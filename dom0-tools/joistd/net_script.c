@@ -13,8 +13,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/evloop.h"
+
 #define STEP_MS    20
 #define OUTPUT_MAX 4096
+#define PIPE_READS 64
 
 struct script {
     const char *path;
@@ -56,8 +59,8 @@ static void run_child(const struct script *s, int out, pid_t parent)
     _exit(127);
 }
 
-/* Adds what has been written; of long output only the end is kept. */
-static void take_output(int fd, char *text, size_t *used)
+/* Adds what has been written; of long output only the end is kept.  False when there is no more. */
+static bool take_output(int fd, char *text, size_t *used)
 {
     ssize_t n;
 
@@ -70,6 +73,7 @@ static void take_output(int fd, char *text, size_t *used)
         *used += (size_t)n;
     }
     text[*used] = '\0';
+    return n > 0;
 }
 
 static const char *last_line(char *text)
@@ -88,11 +92,12 @@ static const char *last_line(char *text)
 static int wait_end(pid_t pid, int out, char *text)
 {
     struct pollfd p = { .fd = out, .events = POLLIN };
+    uint64_t end = evloop_now_ms() + NET_SCRIPT_WAIT;
     size_t used = 0;
-    unsigned int waited;
+    unsigned int i;
     int status = 0;
 
-    for (waited = 0; waited < NET_SCRIPT_WAIT; waited += STEP_MS) {
+    while (evloop_now_ms() < end) {
         if (poll(&p, 1, STEP_MS) > 0) {
             take_output(out, text, &used);
         }
@@ -100,7 +105,9 @@ static int wait_end(pid_t pid, int out, char *text)
             p.fd = -1; /* all its output is read; poll() is only a pause from now on */
         }
         if (waitpid(pid, &status, WNOHANG) == pid) {
-            take_output(out, text, &used);
+            /* what a pipe holds, and no more: something that it has started may write on */
+            for (i = 0; i < PIPE_READS && take_output(out, text, &used); i++) {
+            }
             return status;
         }
     }

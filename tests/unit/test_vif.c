@@ -26,11 +26,13 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "joistd/config.h"
 #include "joistd/net_link.h"
 #include "joistd/net_rules.h"
+#include "joistd/net_script.h"
 #include "joistd/vif.h"
 
 #define UUID "uuid = \"01234567-89ab-cdef-0123-456789abcdef\"\n"
@@ -654,6 +656,75 @@ static void too_long_a_text_is_told(void **state)
     assert_string_equal(text, "");
 }
 
+/* --- script= -----------------------------------------------------------------------------------
+ */
+
+static const char *hotplug_error; /* what the store says after the script */
+
+/* Stands for the store. */
+bool dev_get(struct dev_work *w, const char *dir, const char *name, char *out, size_t size)
+{
+    bool is_error = strcmp(name, "hotplug-error") == 0;
+
+    (void)w;
+    assert_string_equal(dir, is_error ? "/be" : "/priv");
+    if (is_error && hotplug_error != NULL) {
+        snprintf(out, size, "%s", hotplug_error);
+        return true;
+    }
+    if (strcmp(name, "gatewaydev") == 0) {
+        snprintf(out, size, "eth9");
+        return true;
+    }
+    out[0] = '\0';
+    return false;
+}
+
+/* Runs a shell script for vif9.0; the code, the failure's text in `line`. */
+static int run_script(const char *text)
+{
+    char path[] = "/tmp/test_vif_XXXXXX";
+    struct dev_paths at = { .back = "/be", .priv = "/priv" };
+    struct fail f = { 0 };
+    struct dev_work w = { .f = &f };
+    int fd = mkstemp(path);
+    int rc;
+
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+    assert_int_equal(fchmod(fd, 0700), 0);
+    close(fd);
+    rc = net_script_run(&w, path, "online", "vif9.0", &at);
+    unlink(path);
+    fail_text(&f, line, sizeof(line));
+    return rc;
+}
+
+static void scripts_of_the_administrator(void **state)
+{
+    (void)state;
+
+    assert_int_equal(
+        run_script("#!/bin/sh\n[ \"$1 $XENBUS_PATH $XENBUS_TYPE $XENBUS_BASE_PATH $vif "
+                   "$type_if $netdev $script\" = "
+                   "\"online /be vif backend vif9.0 vif eth9 $0\" ] && ! read x\n"),
+        0);
+    assert_int_equal(run_script("#!/bin/sh\necho first\necho the reason >&2\nexit 3\n"), -EIO);
+    assert_non_null(strstr(line, "the script ended with code 3: the reason"));
+    assert_int_equal(run_script("#!/bin/sh\nhead -c 100000 /dev/zero | tr '\\0' x\necho\necho end\n"
+                                "exit 1\n"),
+                     -EIO);
+    assert_non_null(strstr(line, "code 1: end"));
+    assert_int_equal(run_script("#!/bin/sh\nkill -9 $$\n"), -EIO);
+    assert_non_null(strstr(line, "ended by signal 9"));
+    assert_int_equal(run_script("#!/nonexistent/interpreter\n"), -EIO);
+    assert_non_null(strstr(line, "code 127: cannot be run: No such file or directory"));
+    assert_int_equal(run_script("#!/bin/sh\nsleep 5 &\nexit 0\n"), 0); /* not waited for */
+    hotplug_error = "no such port";
+    assert_int_equal(run_script("#!/bin/sh\nexit 0\n"), -EIO);
+    assert_non_null(strstr(line, "no such port"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -664,6 +735,7 @@ int main(void)
         cmocka_unit_test_teardown(nodes_as_stock_drivers_read_them, drop),
         cmocka_unit_test(netlink_requests),
         cmocka_unit_test(gateways),
+        cmocka_unit_test(scripts_of_the_administrator),
         cmocka_unit_test_teardown(too_long_a_text_is_told, drop),
         cmocka_unit_test_teardown(spoofed_packets_are_dropped, drop),
         cmocka_unit_test_teardown(rules_go_without_a_trace, drop),
