@@ -44,6 +44,7 @@ ENDS = {
                            r"rax \w{16} rbx \w{16} rcx \w{16} rdx \w{16}", r"r13 \w{16} r14 \w{16} r15 \w{16}",
                            r"at   0xffff87ff8\w+ port_double_fault\+0x", r"stopped \('noreboot'\)"]),
 }
+LIVE = "live-tables"
 LIMIT = 120
 VERDICT = r"TEST (\S+) (PASS|FAIL|SKIP)\b[^\n]*\n"
 DEAD = r"Panic on CPU[^\n]*|\(JOIST\)[^\n]*[Pp]anic[^\n]*|Hardware Dom0[^\n]*crashed[^\n]*|Domain 0 crashed[^\n]*"
@@ -96,8 +97,36 @@ def provoke(name, efi, verbose=False):
     return line, time.monotonic() - t
 
 
+def live_tables(name, efi, verbose=False):
+    """While a guest runs: what the processor's tables say of the hypervisor's addresses, read by the emulator."""
+    t = time.monotonic()
+    echo = (lambda s: print(s, end="", flush=True)) if verbose else None
+    with harness.Machine("guest-" + name, efi=efi, kernel=os.path.join(harness.BUILD, "guests", "sched.elf"), mem=512,
+                         smp=2, dom0_mem=128, echo=echo) as m:
+        try:
+            m.expect("test guest sched on", LIMIT)
+            rows = re.findall(r"(?m)^([0-9a-f]{16}): ([0-9a-f]{16}) ([-A-Z]{9})", m.qmp.monitor("info tlb"))
+        except (harness.Timeout, harness.Ended) as e:
+            return "TEST %s FAIL %s" % (name, str(e).splitlines()[0]), time.monotonic() - t
+    bad, text, count = [], 0, 0
+    for va, _, flags in rows:
+        va, no_execute, user, writable = int(va, 16), flags[0] == "X", flags[7] == "U", flags[8] == "W"
+        if not 0xffff800000000000 <= va < 0xffff880000000000:
+            continue
+        count += 1
+        text += not no_execute and not writable
+        if writable and not no_execute:
+            bad.append("%x is writable and executable" % va)
+        if user and (writable or not no_execute or va >= 0xffff808000000000):
+            bad.append("%x is the guest's: %s" % (va, flags))
+    if bad or count < 100 or text < 10:
+        return "TEST %s FAIL %d entries, %d of text; %s" % (name, count, text, "; ".join(bad[:4])), time.monotonic() - t
+    return "TEST %s PASS %d entries, %d of text, none writable and executable" % (name, count, text), time.monotonic() - t
+
+
 def one(name, args):
-    return (provoke if name in ENDS else run)(name, args.efi, args.verbose)
+    how = provoke if name in ENDS else live_tables if name == LIVE else run
+    return how(name, args.efi, args.verbose)
 
 
 def main():
@@ -107,7 +136,7 @@ def main():
     p.add_argument("-v", "--verbose", action="store_true", help="show the console")
     p.add_argument("names", nargs="*", metavar="NAME")
     args = p.parse_args()
-    names = args.names or [*GUESTS, *ENDS]
+    names = args.names or [*GUESTS, *ENDS, LIVE]
     bad = 0
     jobs = 1 if args.verbose else args.jobs
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:

@@ -101,20 +101,14 @@ struct pt_cursor {
 };
 
 struct arch_domain {
-    uint64_t hypercall_page_gfn;
     struct x86_cpuid_policy *policy; /* guest/cpuid.c */
     uint32_t tsc_mode;               /* XEN_DOMCTL_settscinfo */
     bool vtsc;                       /* rdtsc traps and is emulated */
-    uint64_t vtsc_offset_ns;
     uint32_t tsc_khz;
     uint32_t tsc_incarnation;
     void *e820; /* XENMEM_set_memory_map: struct e820 entries */
     uint32_t e820_count;
-    struct frame *pirq_eoi_frame; /* PHYSDEVOP_pirq_eoi_gmfn_* */
-    void *pirq_eoi_map;
-    bool auto_unmask;   /* gmfn_v1: unmask implies eoi */
     uint32_t pci_cf8;   /* dom0's latched configuration address */
     uint8_t cmos_index; /* the same of the RTC */
-    uint64_t unsafe_msr_hits;
     struct pt_cursor pt; /* the one walk over page tables that may be under way [mm] */
 };

@@ -145,7 +145,6 @@ void test_main(void)
     most = (u64)memory_op(XENMEM_maximum_ram_page, NULL);
     if (is_dom0) {
         test_skip("domain 0 may map what no domain owns");
-        check(true);
         return;
     }
     sweep();
