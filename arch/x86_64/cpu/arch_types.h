@@ -108,7 +108,7 @@ struct arch_domain {
     uint32_t tsc_incarnation;
     void *e820; /* XENMEM_set_memory_map: struct e820 entries */
     uint32_t e820_count;
-    uint32_t pci_cf8;   /* dom0's latched configuration address */
-    uint8_t cmos_index; /* the same of the RTC */
+    uint32_t pci_cf8;    /* dom0's latched configuration address */
+    uint8_t cmos_index;  /* the same of the RTC */
     struct pt_cursor pt; /* the one walk over page tables that may be under way [mm] */
 };

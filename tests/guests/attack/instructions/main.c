@@ -145,7 +145,7 @@ static void msrs(void)
             taken += kit_try(msr, nr) == 0;
         }
     }
-    check(taken < 16);
+    check(taken < xen_or_joist(24576u, 16u)); /* Xen ignores what it does not know */
     print("%lu MSRs take a value\r\n", taken);
 }
 
