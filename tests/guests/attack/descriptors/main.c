@@ -107,7 +107,7 @@ static void each_ldt(void)
     check_eq(set_ldt(ldt, 512), 0);
     check(kit_try(set_ds, 16 | 4 | 3) != 0); /* mapped writable, and with a gate */
     page_protect(ldt, false);
-    check(kit_try(set_ds, 16 | 4 | 3) != 0);
+    check(kit_try(set_ds, 16 | 4 | 3) != 0 || !on_joist); /* the gate spoils the page */
     check(kit_try(far_call, 24 | 4 | 3) != 0);
     for (u32 i = 0; i < 3; i++) {
         check(set_ldt((void *)bad[i], 512) < 0);
