@@ -22,9 +22,10 @@ void buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(print
 void buf_drop(struct buf *b, size_t n);
 void buf_clear(struct buf *b);
 
+/* NULL for a buffer that never held anything. */
 static inline void *buf_data(const struct buf *b)
 {
-    return b->data + b->head;
+    return b->data != NULL ? b->data + b->head : NULL;
 }
 
 /* Allocation for the daemons: the process ends when memory does, and its supervisor starts it
