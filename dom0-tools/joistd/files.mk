@@ -25,7 +25,7 @@ unit-test_vif-objs := $(joist-config-y) $(addprefix dom0-tools/joistd/,net_link.
 unit-test_vif-ldlibs := -lmnl -lnftables -ljansson
 
 tool-unit-y += test_disk
-unit-test_disk-objs := $(joist-config-y)
+unit-test_disk-objs := $(joist-config-y) dom0-tools/joistd/loop.o
 unit-test_disk-ldlibs := -ljansson
 
 tool-unit-y += test_unpack

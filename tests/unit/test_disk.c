@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "joistd/blkdev.h"
 #include "joistd/disk.h"
 
 static struct config config;
@@ -357,12 +358,39 @@ static void by_name(void **state)
     config_drop(&config);
 }
 
+static bool keeps_five(unsigned int id, const void *arg)
+{
+    (void)arg;
+    return id == 5;
+}
+
+/* By its tag a loop device or an export belongs to one disk of one guest, and to no other. */
+static void tags(void **state)
+{
+    const struct blk_keep keep = { keeps_five, NULL };
+    char tag[DISK_TAG_SIZE];
+    (void)state;
+
+    disk_tag(tag, "01234567-89ab-cdef-0123-456789abcdef", UINT32_MAX);
+    assert_string_equal(tag, "joist:01234567-89ab-cdef-0123-456789abcdef:4294967295");
+    assert_true(tag_fits("joist:u:5", "joist:u:5", NULL));
+    assert_false(tag_fits("joist:u:51", "joist:u:5", NULL));
+    assert_false(tag_fits("joist:u:5", "joist:u:51", NULL));
+    assert_true(tag_fits("joist:u:51", "joist:u:", NULL));
+    assert_false(tag_fits("joist:v:51", "joist:u:", NULL));
+    assert_false(tag_fits("/some/file", "joist:u:", NULL));
+    assert_false(tag_fits("", "joist:u:", NULL));
+    assert_false(tag_fits("joist:u:5", "", NULL));
+    assert_false(tag_fits("joist:u:5", "joist:u:", &keep));
+    assert_true(tag_fits("joist:u:55", "joist:u:", &keep));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(forms),   cmocka_unit_test(device_numbers), cmocka_unit_test(refused),
         cmocka_unit_test(limits),  cmocka_unit_test(lists),          cmocka_unit_test(nodes),
-        cmocka_unit_test(by_name),
+        cmocka_unit_test(by_name), cmocka_unit_test(tags),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
