@@ -272,11 +272,11 @@ def installed_dom0(_host, _args):
         out = m.must("fsck.ext4 -fn /dev/vdc 2>&1", 120)
         demand("guest-root: " in out and "recovering" not in out, "after the shutdown fsck says %r" % out[-300:])
         # the same disk without GRUB; the guest is destroyed while it writes
-        m.must("joist create /etc/joist/debian1.cfg 'firmware=\"pvgrub64\"'", 120)
-        on_guest(m, write_and_leave)
-        m.must("joist destroy debian1", 60)
         m.must("sed -e '/^firmware/d' /etc/joist/debian1.cfg >/root/extract.cfg; echo 'bootloader = \"joist-extract\"' >>/root/extract.cfg; "
                "echo 'cmdline = \"root=LABEL=guest-root ro console=hvc0\"' >>/root/extract.cfg")
+        m.must("joist create /root/extract.cfg", 120)
+        on_guest(m, write_and_leave)
+        m.must("joist destroy debian1", 60)
         m.must("joist create /root/extract.cfg", 120)
         on_guest(m, check_written)
         t = time.monotonic()
