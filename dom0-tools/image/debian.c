@@ -208,7 +208,7 @@ static int hash_password(struct build *b, struct debian_result *out)
 /* What has to be done inside the tree; run by a shell there, and removed. */
 static int write_script(struct build *b)
 {
-    char text[1024];
+    char text[2048];
 
     snprintf(text, sizeof(text),
              "set -e\n"
@@ -218,6 +218,11 @@ static int write_script(struct build *b)
              "/etc/systemd/system/getty.target.wants/serial-getty@hvc0.service\n"
              ": >/etc/machine-id\n"
              "rm -f /etc/ssh/ssh_host_* /etc/apt/apt.conf.d/99mmdebstrap\n"
+             /* what another user than root has put in is that user's until now */
+             "chown -h root:root / /boot /boot/grub /boot/grub/grub.cfg /etc /etc/fstab "
+             "/etc/hostname /etc/hosts /etc/network /etc/network/interfaces /etc/systemd "
+             "/etc/systemd/system /etc/systemd/system/ssh-host-keys.service\n"
+             "chown -R root:root /root\n"
              "chmod 700 /root\n"
              "[ ! -d /root/.ssh ] || chmod 700 /root/.ssh\n"
              "[ -e /vmlinuz.old ] || ln -s vmlinuz /vmlinuz.old\n"
