@@ -1,8 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# restart DAEMON GUEST: in the control domain, so that the serial line is no part of what is measured: kills a daemon and
+# restart DAEMON GUEST|none: in the control domain, so that the serial line is no part of what is measured: kills a daemon and
 # prints the hundredths of a second until it answers, and those that starting it (with --check) and a question to it take. An
 # answer is a node that was written before (joist-stored), a list (joistd), what a guest says on its console (joist-consoled).
+# With `none` nothing is asked before the kill: the daemon may be stopped.
 up() {
     read -r now _ </proc/uptime
     echo "${now%.*}${now#*.}"
@@ -21,8 +22,10 @@ answers() {
 
 old=$(pidof "$1")
 start=$(up)
-(answers "$1" "$2") >/dev/null 2>&1
-"/usr/libexec/joist/$1" --check >/dev/null 2>&1
+if [ "$2" != none ]; then
+    (answers "$1" "$2") >/dev/null 2>&1
+    "/usr/libexec/joist/$1" --check >/dev/null 2>&1
+fi
 asking=$(($(up) - start))
 start=$(up)
 kill -CONT "$old"
