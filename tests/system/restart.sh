@@ -28,7 +28,6 @@ if [ "$2" != none ]; then
 fi
 asking=$(($(up) - start))
 start=$(up)
-kill -CONT "$old"
 kill -9 "$old"
 until (answers "$1" "$2") >/dev/null 2>&1; do
     [ $(($(up) - start)) -gt 3000 ] && break
