@@ -325,7 +325,7 @@ def refused(h, args):
     h.must_tool("destroy s1")
     h.gone("s1")
     demand(pid_of(h, FBD) == "", "joist-fbd is left")
-    left = h.sh("ls /run/joist | grep screen; xenstore-ls -f /local/domain/0/backend | grep -E 'vfb|vkbd'").strip()
+    left = h.sh("ls /run/joist | grep screen; xenstore-ls -f /local/domain/0/backend | grep -E '/(vfb|vkbd)/'").strip()
     demand(not left, "left: %s" % left)
 
 
@@ -341,12 +341,12 @@ def channels(h, args):
             h.cmd("sleep 0.3")
         else:
             demand(False, "console %d is not connected: %s" % (i, h.sh("tail -n 5 /var/log/joist/joist-consoled.log")))
-    h.on_console("c1", "for t in 1 2; do stty raw -echo -F /dev/hvc$t; (cat </dev/hvc$t >/dev/hvc$t) & done; sleep 1")
+    h.on_console("c1", "for t in 1 2; do (exec 3<>/dev/hvc$t; stty raw -echo <&3; cat <&3 >&3) & done; sleep 1")
     out = h.must_tool("channel-list c1")
     demand(re.search(r"(?m)^1 +0 +4 .* socket +/run/joist/c1.sock", out) and "/dev/pts/" in out, "channel-list: %s" % out)
     for word in ("ping", "pong"):
         got = h.sh("echo %s | unixcat /run/joist/c1.sock" % word)
-        demand(got.strip() == word, "the channel echoes %r: %r" % (word, got))
+        demand(got.split() == [word], "the channel echoes %r: %r" % (word, got))
         got = h.sh("(echo %s; sleep 2) | timeout 10 joist console -n 2 c1" % word)
         demand(word in got, "console 2 echoes %r: %r" % (word, got))
         h.must("kill -9 $(pidof joist-consoled); sleep 2")
