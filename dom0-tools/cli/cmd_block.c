@@ -75,9 +75,11 @@ int device_list(struct cli *c, const struct parsed *p, const char *class, const 
     size_t k;
     int rc = client_call(c, "device-list", args, &reply, &result);
 
+    if (rc == 0 && !c->is_json) {
+        puts(heading);
+    }
     json_array_foreach(rc == 0 && !c->is_json ? result : NULL, i, domain)
     {
-        puts(heading);
         json_array_foreach(json_object_get(domain, "devices"), k, device)
         {
             print(device);

@@ -82,26 +82,7 @@ static void print_interface(const json_t *dev)
 
 int cmd_network_list(struct cli *c, const struct parsed *p)
 {
-    json_t *reply;
-    json_t *result;
-    json_t *guest;
-    json_t *dev;
-    size_t i;
-    size_t k;
-    int rc = client_call(c, "device-list",
-                         json_pack("{s:o, s:s}", "domains", words_json(p, 0), "class", "vif"),
-                         &reply, &result);
-
-    if (rc == 0 && !c->is_json) {
-        puts("Idx BE Mac Addr.         handle state evt-ch   tx-/rx-ring-ref BE-path");
-        json_array_foreach(result, i, guest)
-        {
-            json_array_foreach(json_object_get(guest, "devices"), k, dev)
-            {
-                print_interface(dev);
-            }
-        }
-    }
-    json_decref(reply);
-    return rc;
+    return device_list(c, p, "vif",
+                       "Idx BE Mac Addr.         handle state evt-ch   tx-/rx-ring-ref BE-path",
+                       print_interface);
 }

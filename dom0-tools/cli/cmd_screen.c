@@ -84,28 +84,8 @@ static void print_device(const json_t *d)
 
 static int list_class(struct cli *c, const struct parsed *p, const char *class)
 {
-    json_t *reply;
-    json_t *result;
-    json_t *guest;
-    json_t *dev;
-    size_t i;
-    size_t k;
-    int rc = client_call(c, "device-list",
-                         json_pack("{s:o, s:s}", "domains", words_json(p, 0), "class", class),
-                         &reply, &result);
-
-    if (rc == 0 && !c->is_json) {
-        puts("Idx BE  state evt-ch ring-ref  connection params");
-        json_array_foreach(result, i, guest)
-        {
-            json_array_foreach(json_object_get(guest, "devices"), k, dev)
-            {
-                print_device(dev);
-            }
-        }
-    }
-    json_decref(reply);
-    return rc;
+    return device_list(c, p, class, "Idx BE  state evt-ch ring-ref  connection params",
+                       print_device);
 }
 
 int cmd_channel_list(struct cli *c, const struct parsed *p)

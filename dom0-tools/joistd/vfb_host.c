@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/program.h"
 #include "joistd/devhost.h"
 #include "joistd/vfb.h"
 #include "joistd/vfb_screen.h"
@@ -33,19 +34,6 @@ void vfb_set_dirs(const char *run, const char *log)
 void vfb_control_path(char *path, size_t size, unsigned int domid)
 {
     snprintf(path, size, "%s/screen-%u.sock", run_dir, domid);
-}
-
-/* Beside this program. */
-static void program_path(char *path, size_t size)
-{
-    ssize_t n = readlink("/proc/self/exe", path, size - 16);
-
-    if (n <= 0 || memrchr(path, '/', (size_t)n) == NULL) {
-        snprintf(path, size, "/usr/libexec/joist/joist-fbd");
-        return;
-    }
-    path[n] = '\0';
-    snprintf(strrchr(path, '/'), 16, "/joist-fbd");
 }
 
 struct words {
@@ -73,7 +61,7 @@ static void exec_screen(unsigned int domid, const char *name, const struct vfb *
     char ram[16];
     sigset_t none;
 
-    program_path(program, sizeof(program));
+    program_find("joist-fbd", program, sizeof(program));
     vfb_control_path(control, sizeof(control), domid);
     snprintf(log, sizeof(log), "%s/joist-fbd.log", log_dir);
     snprintf(id, sizeof(id), "%u", domid);

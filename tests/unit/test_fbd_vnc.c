@@ -477,7 +477,9 @@ static void test_port_in_use(void **state)
     two.is_any_port = false;
     assert_int_equal(listen_tcp(&two, &f), -EADDRINUSE);
     (void)snprintf(self, sizeof(self), "(pid %d)", getpid());
-    assert_non_null(strstr(f.cause, self));
+    if (access("/proc/self/fd", R_OK) == 0) { /* who has a port is found there */
+        assert_non_null(strstr(f.cause, self));
+    }
     two.is_any_port = true;
     f = (struct fail){ 0 };
     int next = listen_tcp(&two, &f);
