@@ -150,6 +150,31 @@ static void test_domain_contents(void **state)
     host_domain_end(d);
 }
 
+/* Domain 0 is built without clearing a gigabyte; from its first context on it is as any other. */
+static void test_dom0_contents(void **state)
+{
+    struct domain *d = host_domain(1, 20, true);
+    unsigned char *p = heap_alloc(3, HEAP_ANY);
+
+    (void)state;
+    memset(p, 0x77, 8 * PAGE_SIZE);
+    heap_free(p, 3);
+    d->is_loading = true;
+    struct frame *f = heap_alloc_domain(d, 3, HEAP_NOSCRUB);
+    p = port_frame_va(frame_mfn(f));
+    assert_int_equal(p[0], 0x77);
+    assert_int_equal(p[8 * PAGE_SIZE - 1], 0x77);
+    for (unsigned int i = 0; i < 8; i++) {
+        assert_int_equal(frame_release(f + i, d), 0);
+    }
+    d->is_loading = false;
+    f = heap_alloc_domain(d, 3, HEAP_NOSCRUB);
+    p = port_frame_va(frame_mfn(f));
+    assert_int_equal(p[0], 0);
+    assert_int_equal(p[8 * PAGE_SIZE - 1], 0);
+    host_domain_end(d);
+}
+
 static void test_claims(void **state)
 {
     struct domain *a = host_domain(1, FRAMES, false);
@@ -268,10 +293,15 @@ static int setup(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_all_sizes),       cmocka_unit_test(test_cleared),
-        cmocka_unit_test(test_below),           cmocka_unit_test(test_domain_limit),
-        cmocka_unit_test(test_domain_contents), cmocka_unit_test(test_claims),
-        cmocka_unit_test(test_shared),          cmocka_unit_test(test_pool),
+        cmocka_unit_test(test_all_sizes),
+        cmocka_unit_test(test_cleared),
+        cmocka_unit_test(test_below),
+        cmocka_unit_test(test_domain_limit),
+        cmocka_unit_test(test_domain_contents),
+        cmocka_unit_test(test_dom0_contents),
+        cmocka_unit_test(test_claims),
+        cmocka_unit_test(test_shared),
+        cmocka_unit_test(test_pool),
     };
 
     return cmocka_run_group_tests(tests, setup, NULL);

@@ -41,10 +41,11 @@ enum domain_life {
 
 struct domain {
     domid_t id;
-    bool is_hw;     /* may drive the machine (dom0) */
-    bool is_ctl;    /* may control other domains (dom0) */
-    bool is_idle;   /* owner of the idle vcpus; also the pseudo-domains */
-    bool is_pseudo; /* dom_xen, dom_io, dom_idle: never looked up */
+    bool is_hw;      /* may drive the machine (dom0) */
+    bool is_loading; /* domain 0, before any guest ran: its frames need not be cleared */
+    bool is_ctl;     /* may control other domains (dom0) */
+    bool is_idle;    /* owner of the idle vcpus; also the pseudo-domains */
+    bool is_pseudo;  /* dom_xen, dom_io, dom_idle: never looked up */
     _Atomic uint32_t refs;
     _Atomic uint32_t life; /* enum domain_life [life] */
     struct spinlock life_lock;

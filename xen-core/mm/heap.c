@@ -290,8 +290,7 @@ struct frame *heap_alloc_domain(struct domain *d, unsigned int order, unsigned i
         return NULL;
     }
     flush_stale(mfn, order);
-    bool may_keep = d->is_hw && atomic_load_explicit(&d->life, memory_order_relaxed) == DL_BUILDING;
-    if ((flags & HEAP_NOSCRUB) == 0 || !may_keep) {
+    if ((flags & HEAP_NOSCRUB) == 0 || !d->is_loading) {
         clear(mfn, order);
     }
 

@@ -101,7 +101,9 @@ void dom0_build(const struct boot_info *bi)
     uint64_t max = dom0_max_frames(free);
     atomic_store(&d->max_frames, max < UINT32_MAX ? max : UINT32_MAX);
     log_info("domain 0: %u vcpus, %lu MiB", vcpus, (unsigned long)(frames / FRAMES_PER_MIB));
+    d->is_loading = true;
     port_dom0_load(d, d->vcpu[0], bi, frames);
+    d->is_loading = false;
     atomic_store(&d->life, DL_ALIVE);
     d->ctl_pause_count = 0; /* the pause of creation ends here; nobody else will end it */
     domain_unpause(d);

@@ -9,6 +9,7 @@ const char kit_name[] = "smp";
 static volatile u32 hits[KIT_MAX_CPUS], seen_on[KIT_MAX_CPUS], quit, shoot, started;
 static volatile u64 *volatile target;
 static volatile u64 last_seen[KIT_MAX_CPUS];
+static volatile u32 reads[KIT_MAX_CPUS];
 static evtchn_port_t ipi[KIT_MAX_CPUS];
 static u32 cpus;
 
@@ -66,6 +67,7 @@ static void worker(void)
     while (!quit) {
         if (shoot) {
             last_seen[me] = *target;
+            reads[me]++;
         }
         if (clocks) {
             clock_step();
@@ -147,7 +149,7 @@ static void test_bind_vcpu(void)
 static void test_shootdown(void)
 {
     u64 *a = page_alloc(), *b = page_alloc(), *win = page_alloc();
-    u32 stale = 0;
+    u32 stale = 0, late = 0;
 
     a[0] = 1;
     b[0] = 2;
@@ -160,22 +162,25 @@ static void test_shootdown(void)
         u64 flush = n % 3 ? UVMF_INVLPG | UVMF_ALL : UVMF_TLB_FLUSH | UVMF_ALL;
 
         check_eq(update_va(win, mfn_of(to) * PAGE | PTE_RW, flush), 0);
-        spin_ns(50000); /* a read that was under way when the call returned is over */
+        u32 before[KIT_MAX_CPUS];
         for (u32 i = 1; i < cpus; i++) {
-            last_seen[i] = 0;
+            before[i] = reads[i];
         }
-        u64 end = now() + 2 * SEC;
+        u64 end = now() + 10 * SEC;
 
         for (u32 i = 1; i < cpus; i++) {
-            while (last_seen[i] == 0 && now() < end) {
+            /* the first may have been under way when the call returned, the second was not */
+            while (reads[i] - before[i] < 2 && now() < end) {
                 __asm__ volatile("pause");
             }
+            late += reads[i] - before[i] < 2;
             stale += last_seen[i] != to[0];
         }
     }
     shoot = 0;
     spin_ns(1000000);
     page_restore(win);
+    check_eq(late, 0);
     check_eq(stale, 0);
 }
 
