@@ -74,10 +74,10 @@ static void sizes(void **state)
 
 static void sources(void **state)
 {
-    static const char *const mirrors[] = { "http://deb.debian.org/debian", "https://h/x",
+    static const char *const mirrors[] = { "http://mirror.example/debian", "https://h/x",
                                            "file:/srv/mirror" };
     static const char *const others[] = {
-        "", "http://", "deb.debian.org", "http://h/a b", "http://h/[x]", "-x", "http://h/\""
+        "", "http://", "mirror.example", "http://h/a b", "http://h/[x]", "-x", "http://h/\""
     };
     char line[512] = "";
     struct fail f = { 0 };
