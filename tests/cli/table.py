@@ -226,7 +226,7 @@ BAD += [
     (f"{I} --size 5 {{d}}/x", 2, "", r'^joist: size "5": write MiB or a number with M, G or T, from 700M on$', ""),
     (f"{I} --size 2X {{d}}/x", 2, "", r'^joist: size "2X": ', ""),
     (f"{I} --size 99999999T {{d}}/x", 2, "", r'^joist: size "99999999T": ', ""),
-    (f"{I} --mirror ftp.debian.org {{d}}/x", 1, "", r"^joist: image: ftp\.debian\.org: is no address of a mirror; write http://", ""),
+    (f"{I} --mirror mirror.example {{d}}/x", 1, "", r"^joist: image: mirror\.example: is no address of a mirror; write http://", ""),
     (f"{I} --label 'a b' {{d}}/x", 1, "", r"^joist: image: a b: a label has 1 to 16 letters", ""),
     (f"{I} --label seventeen-letters {{d}}/x", 1, "", r"a label has 1 to 16 letters", ""),
     (f"{I} --hostname a_b {{d}}/x", 1, "", r"^joist: image: a_b: a host name has 1 to 63 letters", ""),
