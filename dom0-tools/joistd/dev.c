@@ -563,6 +563,16 @@ int dev_resize(struct dev_work *w, const struct device *dev)
 
 /* --- lists ----------------------------------------------------------------------------------- */
 
+/* A front end's nodes hold what the guest likes: nothing of it may steer the reader's terminal. */
+static void make_printable(char *text)
+{
+    for (; *text != '\0'; text++) {
+        if ((unsigned char)*text < ' ' || (unsigned char)*text > '~') {
+            *text = '?';
+        }
+    }
+}
+
 static json_t *nodes_of(struct dev_work *w, const char *dir)
 {
     json_t *out = json_object();
@@ -577,6 +587,7 @@ static json_t *nodes_of(struct dev_work *w, const char *dir)
     }
     for (i = 0, at = names; i < count && i < NODES_SHOWN; i++, at += strlen(at) + 1) {
         if (dev_get(w, dir, at, value, sizeof(value))) {
+            make_printable(value);
             json_object_set_new(out, at, json_string(value));
         }
     }
