@@ -411,6 +411,8 @@ int64_t evtchn_bind_ipi(struct domain *d, uint32_t vcpu, uint32_t *port)
 static bool is_unmasked_pending(const struct domain *d, uint32_t port)
 {
     const struct shared_info *s = d->shared;
+
+    port = (uint32_t)index_nospec(port, EVTCHN_2L_NR_CHANNELS);
     uint64_t pending = __atomic_load_n(&s->evtchn_pending[port / 64], __ATOMIC_SEQ_CST) &
                        ~__atomic_load_n(&s->evtchn_mask[port / 64], __ATOMIC_SEQ_CST);
 
