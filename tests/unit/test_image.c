@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -232,6 +233,72 @@ static void file_systems(void **state)
     work_end(&w);
 }
 
+/* In a child that is root no more: what an archive says of owners and rights is what the file
+ * system says. */
+static int build_as_user(const char *archive, const char *base)
+{
+    static const char script[] =
+        "see() { debugfs -R \"stat $1\" $DISK 2>/dev/null | tr -s ' ' | grep -q \"$2\" || "
+        "{ echo \"$1 is not $2\"; exit 1; }; }\n"
+        "for n in / /d /d/f /d/mine; do see $n 'User: 0 Group: 0 '; done\n"
+        "see /theirs 'User: 33 Group: 42 '; see /dev 'User: 0 Group: 5 '\n"
+        "see /d/f 'Mode: 04755'; see /dev 'Type: character special'\n";
+    struct work w;
+    struct fail f = { 0 };
+    char tree[WORK_PATH_MAX];
+    char disk[WORK_PATH_MAX];
+    char over[WORK_PATH_MAX];
+    struct ext4_spec spec = { .tree = tree, .archive = archive, .overlay = over, .size = 16 * MIB };
+    int rc;
+
+    if (geteuid() == 0 && (setgid(61981) != 0 || setuid(61981) != 0)) {
+        return 90;
+    }
+    setenv("TMPDIR", base, 1);
+    if (work_begin(&w, &f) != 0) {
+        return 91;
+    }
+    work_path(&w, "tree", tree);
+    work_path(&w, "disk", disk);
+    work_path(&w, "over/d/mine", over);
+    rc = work_write(w.dir, "over/d/mine", "mine", 0644, &f);
+    work_path(&w, "over", over);
+    rc = rc == 0 ? ext4_make(&spec, disk, &f) : rc;
+    if (rc != 0) {
+        fprintf(stderr, "%s: %s\n", f.object, f.cause);
+    }
+    setenv("DISK", disk, 1);
+    rc = rc == 0 ? system(script) : rc;
+    work_end(&w);
+    return rc == 0 ? 0 : 92;
+}
+
+static void owners(void **state)
+{
+    char base[] = "/tmp/test-image-XXXXXX";
+    char archive[WORK_PATH_MAX];
+    int status = 0;
+    pid_t pid;
+
+    (void)state;
+    assert_non_null(mkdtemp(base));
+    assert_int_equal(chmod(base, 0777), 0);
+    snprintf(archive, sizeof(archive), "%s/a.tar", base);
+    shell("cd %s && fakeroot sh -c 'mkdir -p t/d && echo x >t/d/f && chmod 4755 t/d/f && echo y "
+          ">t/theirs && "
+          "chown 33:42 t/theirs && mknod t/dev c 4 64 && chgrp 5 t/dev && tar -C t -cf a.tar .' && "
+          "chmod 644 a.tar",
+          base);
+    pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        _exit(build_as_user(archive, base));
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    shell("test \"$(ls %s)\" = \"$(printf 'a.tar\\nt')\" && rm -r %s", base, base);
+}
+
 static void count_line(void *arg, const char *text)
 {
     (void)text;
@@ -299,7 +366,8 @@ static void results(void **state)
 static void stopping(void **state)
 {
     char *slow[] = { (char *)"sh", (char *)"-c",
-                     (char *)"trap 'echo told; exit 9' INT; kill -INT $PPID; sleep 20 & wait",
+                     (char *)"trap 'echo told; exit 9' INT; kill -INT $PPID; "
+                             "sleep 20 >/dev/null 2>&1 & wait",
                      NULL };
     char *quick[] = { (char *)"true", NULL };
     char last[WORK_LAST_MAX];
@@ -319,9 +387,11 @@ static void stopping(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sizes),        cmocka_unit_test(sources),  cmocka_unit_test(modules),
-        cmocka_unit_test(ramdisks),     cmocka_unit_test(programs), cmocka_unit_test(results),
-        cmocka_unit_test(file_systems), cmocka_unit_test(stopping), /* the last: all is stopped */
+        cmocka_unit_test(sizes),        cmocka_unit_test(sources),
+        cmocka_unit_test(modules),      cmocka_unit_test(ramdisks),
+        cmocka_unit_test(programs),     cmocka_unit_test(results),
+        cmocka_unit_test(file_systems), cmocka_unit_test(owners),
+        cmocka_unit_test(stopping), /* the last: all is stopped */
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
