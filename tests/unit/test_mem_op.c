@@ -87,6 +87,21 @@ static void test_populate_stops(void **state)
     assert_int_equal(op(0, XENMEM_populate_physmap), 0);
 }
 
+/* Frames whose numbers cannot be told go back: a guest would have them and not know which. */
+static void test_untold(void **state)
+{
+    (void)state;
+    struct xen_memory_reservation r = { { 64 }, 3, 2, 0, DOMID_SELF };
+
+    fake_put(0, &r, sizeof(r));
+    assert_int_equal(op(1, XENMEM_increase_reservation), 0);
+    assert_int_equal(fake.dom[1].owned_frames, 0);
+    r.extent_start.va = FAKE_GUEST_VA + FAKE_GUEST_SIZE - 8;
+    fake_put(0, &r, sizeof(r));
+    assert_int_equal(op(1, XENMEM_increase_reservation), 1);
+    assert_int_equal(fake.dom[1].owned_frames, 4);
+}
+
 static void test_list_refused(void **state)
 {
     (void)state;
@@ -419,6 +434,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_populate),
         TEST(test_populate_stops),
+        TEST(test_untold),
         TEST(test_list_refused),
         TEST(test_populate_yields),
         TEST(test_increase),

@@ -67,22 +67,6 @@ struct list_job {
     enum list_op op;
 };
 
-static bool list_give(const struct list_job *j, uint64_t i, uint64_t gpfn)
-{
-    struct frame *f = heap_alloc_domain(j->d, j->r.extent_order, mem_heap_flags(j->r.mem_flags));
-    uint64_t mfn;
-
-    if (!f) {
-        return false;
-    }
-    mem_set_m2p(f, j->r.extent_order, gpfn);
-    mfn = frame_mfn(f).n;
-    /* The caller may ask for no answer. An answer that cannot be written ends the list; the frames
-     * stay the domain's. */
-    return (j->op == LIST_INCREASE && j->r.extent_start.va == 0) ||
-           guest_write(gptr_at(j->r.extent_start, i, sizeof(mfn)), &mfn, sizeof(mfn)) == 0;
-}
-
 static bool list_take(const struct list_job *j, uint64_t first)
 {
     for (uint64_t i = 0; i < UINT64_C(1) << j->r.extent_order; i++) {
@@ -100,6 +84,26 @@ static bool list_take(const struct list_job *j, uint64_t first)
         frame_put(f);
     }
     return true;
+}
+
+static bool list_give(const struct list_job *j, uint64_t i, uint64_t gpfn)
+{
+    struct frame *f = heap_alloc_domain(j->d, j->r.extent_order, mem_heap_flags(j->r.mem_flags));
+    uint64_t mfn;
+
+    if (!f) {
+        return false;
+    }
+    mem_set_m2p(f, j->r.extent_order, gpfn);
+    mfn = frame_mfn(f).n;
+    /* The caller may ask for no answer. An answer that cannot be written ends the list: frames that
+     * nobody has been told of go back, unless another vcpu has guessed their number. */
+    if ((j->op == LIST_INCREASE && j->r.extent_start.va == 0) ||
+        guest_write(gptr_at(j->r.extent_start, i, sizeof(mfn)), &mfn, sizeof(mfn)) == 0) {
+        return true;
+    }
+    (void)list_take(j, mfn);
+    return false;
 }
 
 static bool list_one(const struct list_job *j, uint64_t i)
