@@ -27,6 +27,7 @@
 static struct kit_guest g;
 static struct vcpu *v;
 static struct vcpu_guest_context c;
+static struct frame *l4; /* a second root */
 static uint64_t free_before;
 
 static int begin(void **state)
@@ -117,28 +118,98 @@ static void test_refused(void **state)
     assert_int_equal(set(), 0);
 }
 
-/* Later steps may fail when roots are set already: no count may be lost. */
-static void test_late_failures(void **state)
+/* What the vcpu holds of its domain. */
+struct held {
+    struct frame *kernel, *user, *next, *gdt;
+    uint64_t root, second, data, entries;
+};
+
+static struct held held(void)
 {
-    (void)state;
+    return (struct held){ v->arch.root_kernel,  v->arch.root_user,  v->arch.root_next,
+                          v->arch.gdt_frame[0], kit_refs(g.l4),     kit_refs(l4),
+                          kit_refs(g.data[7]),  v->arch.gdt_entries };
+}
+
+/* Refused late, with walks that stop or do not: the vcpu is as it was, whether it had a context or
+ * not, and no count has changed. */
+static void refused_late(void)
+{
+    for (unsigned int one_in = 0; one_in < 4; one_in++) {
+        struct held was = held();
+        host_inject_yields(one_in, 5);
+        assert_int_equal(set(), -EINVAL);
+        host_inject_yields(0, 0);
+        struct held is = held();
+        assert_memory_equal(&was, &is, sizeof was);
+        kit_audit();
+    }
+}
+
+static void late_failures(void)
+{
+    struct vcpu_guest_context was = c;
+
     c.ctrlreg[1] = xen_pfn_to_cr3(frame_mfn(g.l2).n);
-    assert_int_equal(set(), -EINVAL);
-    kit_audit();
+    refused_late();
+    c.ctrlreg[1] = UINT64_MAX;
+    refused_late();
     c.ctrlreg[1] = 0;
     c.flags = 0; /* to user mode without user tables */
-    assert_int_equal(set(), -EINVAL);
-    kit_audit();
+    refused_late();
     c.flags = VGCF_in_kernel;
     c.gdt_ents = 512;
     c.gdt_frames[0] = frame_mfn(g.l1).n;
-    assert_int_equal(set(), -EINVAL);
+    refused_late();
     c.gdt_frames[0] = UINT64_MAX;
-    assert_int_equal(set(), -EINVAL);
+    refused_late();
     c.gdt_frames[0] = frame_mfn(g.data[0]).n; /* mapped writable */
-    assert_int_equal(set(), -EINVAL);
-    kit_audit();
-    assert_int_equal(set(), -EINVAL);
+    refused_late();
+    c.ctrlreg[1] = xen_pfn_to_cr3(frame_mfn(l4).n);
+    refused_late();
+    c.gdt_ents = 1024; /* the second one is refused */
+    c.gdt_frames[0] = frame_mfn(g.data[7]).n;
+    c.gdt_frames[1] = frame_mfn(g.data[0]).n;
+    refused_late();
+    c.gdt_ents = 512; /* a good one, but bad tables */
+    c.ctrlreg[3] = xen_pfn_to_cr3(frame_mfn(g.l3).n);
+    refused_late();
+    c = was;
+}
+
+static void test_late_failures(void **state)
+{
+    (void)state;
+    l4 = kit_frame(&g); /* not validated yet: a walk of 130 tables, which may stop */
+    struct frame *l3 = kit_frame(&g);
+    kit_poke(l4, 3, kit_pte(l3, TAB));
+    for (unsigned int i = 0; i < 2; i++) {
+        struct frame *l2 = kit_frame(&g);
+        kit_poke(l3, i, kit_pte(l2, TAB));
+        for (unsigned int k = 0; k < 64; k++) {
+            kit_poke(l2, k, kit_pte(kit_frame(&g), TAB));
+        }
+    }
+    assert_int_equal(kit_mmu_update(kit_maddr(g.l1, 7), 0), 0);
+    late_failures();
+    assert_null(v->arch.root_kernel);
     assert_false(v->initialised);
+
+    /* The same for one that has a context, and then another one, stopping everywhere. */
+    c.gdt_ents = 512;
+    c.gdt_frames[0] = frame_mfn(g.data[7]).n;
+    c.ctrlreg[1] = xen_pfn_to_cr3(frame_mfn(l4).n);
+    for (unsigned int one_in = 0; one_in < 4; one_in++) {
+        host_inject_yields(one_in, 5);
+        c.ctrlreg[3] = xen_pfn_to_cr3(frame_mfn((one_in & 1) != 0 ? l4 : g.l4).n);
+        c.ctrlreg[1] = xen_pfn_to_cr3(frame_mfn((one_in & 1) != 0 ? g.l4 : l4).n);
+        assert_int_equal(set(), 0);
+        host_inject_yields(0, 0);
+        assert_ptr_equal(v->arch.root_kernel, (one_in & 1) != 0 ? l4 : g.l4);
+        assert_ptr_equal(v->arch.root_user, (one_in & 1) != 0 ? g.l4 : l4);
+        kit_audit();
+        late_failures();
+    }
 }
 
 static void test_values(void **state)

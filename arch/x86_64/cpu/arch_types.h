@@ -34,6 +34,7 @@ struct arch_vcpu {
     /* Page tables: references and type references are held. */
     struct frame *root_kernel; /* NULL only before the first context is set */
     struct frame *root_user;   /* may be NULL: new_user_baseptr(0) */
+    struct frame *root_next;   /* of a context that is not complete yet; see mm_set_roots() */
 
     /* Guest-kernel stack for entries from user mode (stack_switch). */
     uint64_t kernel_sp;

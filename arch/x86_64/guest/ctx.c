@@ -12,6 +12,7 @@
 #include "domain/vcpu.h"
 #include "guest/debugreg.h"
 #include "guest/mm_x86.h"
+#include "guest/pt_walk.h"
 #include "guest/trap.h"
 #include "guest/x86_flags.h"
 #include "lib/str.h"
@@ -42,6 +43,9 @@ static int check(const struct vcpu *v, const struct vcpu_guest_context *c)
     if (!va_guest_ok(c->event_callback_eip) || !va_guest_ok(c->failsafe_callback_eip) ||
         !va_guest_ok(c->syscall_callback_eip) || !va_guest_ok(c->user_regs.rip)) {
         return -EINVAL;
+    }
+    if (!(c->flags & VGCF_in_kernel) && xen_cr3_to_pfn(c->ctrlreg[1]) == 0) {
+        return -EINVAL; /* to user mode without user tables */
     }
     for (unsigned int i = 0; i < 256; i++) {
         if (!va_guest_ok(c->trap_ctxt[i].address)) {
@@ -148,33 +152,32 @@ static void set_fpu(struct vcpu *v, const struct vcpu_guest_context *c)
     }
 }
 
+/*
+ * Everything that can be refused is got first: the frames of the GDT, then the page tables, which
+ * may take long and be asked for again.  Then nothing can fail.
+ */
 int64_t port_vcpu_set_context(struct vcpu *v, const void *ctx)
 {
     const struct vcpu_guest_context *c = ctx;
+    struct desc_gdt gdt;
     int64_t rc = check(v, c);
 
+    if (rc == 0) {
+        rc = pt_finish_unlocked(v->d); /* a table half given up may be a page of the GDT now */
+    }
+    if (rc == 0) {
+        rc = desc_gdt_get(v->d, c->gdt_frames, (unsigned int)c->gdt_ents, &gdt);
+    }
     if (rc != 0) {
         return rc;
     }
-    /* The page tables first: they alone may take long and be asked for again. */
-    rc = mm_set_root(v, MFN(xen_cr3_to_pfn(c->ctrlreg[3])), false);
+    rc = mm_set_roots(v, MFN(xen_cr3_to_pfn(c->ctrlreg[3])), MFN(xen_cr3_to_pfn(c->ctrlreg[1])));
     if (rc != 0) {
-        return rc;
-    }
-    if (c->ctrlreg[1] != 0 || v->arch.root_user != NULL) {
-        rc = mm_set_root(v, MFN(xen_cr3_to_pfn(c->ctrlreg[1])), true);
-        if (rc != 0) {
-            return rc;
-        }
-    }
-    if (!(c->flags & VGCF_in_kernel) && v->arch.root_user == NULL) {
-        return -EINVAL;
-    }
-    rc = desc_set_gdt(v, c->gdt_frames, (unsigned int)c->gdt_ents);
-    if (rc != 0) {
+        desc_gdt_put(v->d, &gdt);
         return rc;
     }
 
+    desc_gdt_use(v, &gdt);
     desc_drop_ldt(v);
     v->arch.ldt_base = c->ldt_base;
     v->arch.ldt_entries = (uint32_t)c->ldt_ents;

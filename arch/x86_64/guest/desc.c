@@ -110,13 +110,12 @@ static void put_all(struct frame **frames, unsigned int n)
     }
 }
 
-int desc_set_gdt(struct vcpu *v, const uint64_t *mfns, unsigned int entries)
+int desc_gdt_get(struct domain *d, const uint64_t *mfns, unsigned int entries, struct desc_gdt *gdt)
 {
-    struct domain *d = v->d;
     unsigned int n = (entries + PER_PAGE - 1) / PER_PAGE;
-    struct frame *new_frames[X86_GDT_FRAMES] = { 0 };
     int rc = 0;
 
+    *gdt = (struct desc_gdt){ .entries = entries };
     if (entries > FIRST_RESERVED_GDT_ENTRY) {
         return -EINVAL;
     }
@@ -124,22 +123,48 @@ int desc_set_gdt(struct vcpu *v, const uint64_t *mfns, unsigned int entries)
     for (unsigned int i = 0; i < n && rc == 0; i++) {
         struct frame *f = frame_of(MFN(mfns[i]));
         rc = f == NULL ? -EINVAL : desc_get(d, f);
-        new_frames[i] = rc == 0 ? f : NULL;
+        gdt->frame[i] = rc == 0 ? f : NULL;
     }
-    if (rc == 0) {
-        /* commit */
-        for (unsigned int i = 0; i < X86_GDT_FRAMES; i++) {
-            struct frame *old = v->arch.gdt_frame[i];
-            v->arch.gdt_frame[i] = new_frames[i];
-            new_frames[i] = old;
-        }
-        v->arch.gdt_entries = entries;
-        if (v == port_current()) {
-            cpu_load_gdt(v);
-        }
+    if (rc != 0) {
+        put_all(gdt->frame, X86_GDT_FRAMES);
     }
-    put_all(new_frames, X86_GDT_FRAMES);
     spin_unlock(&d->mm_lock);
+    return rc;
+}
+
+void desc_gdt_put(struct domain *d, struct desc_gdt *gdt)
+{
+    spin_lock(&d->mm_lock);
+    put_all(gdt->frame, X86_GDT_FRAMES);
+    spin_unlock(&d->mm_lock);
+}
+
+void desc_gdt_use(struct vcpu *v, struct desc_gdt *gdt)
+{
+    struct domain *d = v->d;
+
+    spin_lock(&d->mm_lock);
+    for (unsigned int i = 0; i < X86_GDT_FRAMES; i++) {
+        struct frame *old = v->arch.gdt_frame[i];
+        v->arch.gdt_frame[i] = gdt->frame[i];
+        gdt->frame[i] = old;
+    }
+    v->arch.gdt_entries = gdt->entries;
+    if (v == port_current()) {
+        cpu_load_gdt(v);
+    }
+    put_all(gdt->frame, X86_GDT_FRAMES);
+    spin_unlock(&d->mm_lock);
+}
+
+int desc_set_gdt(struct vcpu *v, const uint64_t *mfns, unsigned int entries)
+{
+    struct desc_gdt gdt;
+    int rc = desc_gdt_get(v->d, mfns, entries, &gdt);
+
+    if (rc == 0) {
+        desc_gdt_use(v, &gdt);
+    }
     return rc;
 }
 

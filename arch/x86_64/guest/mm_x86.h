@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "cpu/arch_types.h"
 #include "guest/pte.h"
 #include "hcall/hcall.h"
 #include "mm/frame.h"
@@ -51,6 +52,9 @@ pte_t pt_walk_l1(struct vcpu *v, uint64_t va);
 /* Base pointers. kernel: new_baseptr. Takes and drops references. locks: mm(d) taken inside. 0,
  * -EINVAL, HC_AGAIN. */
 int64_t mm_set_root(struct vcpu *v, mfn_t mfn, bool user);
+/* Both roots of v, which does not run, or neither; user 0: none. 0, -EINVAL, HC_AGAIN (what is got
+ * of the kernel's is kept). locks: takes mm(d). */
+int64_t mm_set_roots(struct vcpu *v, mfn_t kernel, mfn_t user);
 /* Pin a table (MMUEXT_PIN_*, and dom0's first tables): 0, -EINVAL, -EBUSY, HC_AGAIN. locks: takes
  * mm(d). */
 int64_t mm_pin(struct domain *d, mfn_t mfn, enum frame_type t);
@@ -66,5 +70,15 @@ int64_t hc_update_descriptor(struct vcpu *v, struct hcall_args *a);
 /* May a guest have this descriptor? Fixes DPL up to 3 where the ABI does; false if not. */
 bool desc_check(uint64_t *desc);
 int desc_set_gdt(struct vcpu *v, const uint64_t *mfns, unsigned int entries); /* 0, -EINVAL */
+/* The same in two halves: the frames of a GDT are got, 0 or -EINVAL; then they become v's, which
+ * cannot fail, or are put back. locks: each takes mm(d). */
+struct desc_gdt {
+    struct frame *frame[X86_GDT_FRAMES];
+    unsigned int entries;
+};
+int desc_gdt_get(struct domain *d, const uint64_t *mfns, unsigned int entries,
+                 struct desc_gdt *gdt);
+void desc_gdt_use(struct vcpu *v, struct desc_gdt *gdt);
+void desc_gdt_put(struct domain *d, struct desc_gdt *gdt);
 void desc_drop_gdt(struct vcpu *v);
 void desc_drop_ldt(struct vcpu *v);

@@ -119,6 +119,65 @@ int64_t mm_set_root(struct vcpu *v, mfn_t mfn, bool user)
     return rc;
 }
 
+/* Both, valid: the kernel's in root_next, where it stays while the user's is walked. locks: mm(d)
+ * held. 0, -EINVAL (nothing is kept), HC_AGAIN. */
+static int64_t roots_get(struct vcpu *v, mfn_t kernel, mfn_t user, struct frame **user_frame)
+{
+    struct domain *d = v->d;
+    struct frame *next = v->arch.root_next;
+    struct frame *f = frame_of(kernel);
+    int64_t rc = pt_finish(d);
+
+    if (rc == 0 && next != NULL && next != f) {
+        v->arch.root_next = NULL;
+        rc = pt_put(d, next);
+    }
+    if (rc == 0 && v->arch.root_next == NULL) {
+        rc = f == NULL ? -EINVAL : pt_get_valid(d, f, FT_PT4);
+        v->arch.root_next = rc == 0 ? f : NULL;
+    }
+    *user_frame = NULL;
+    if (rc == 0 && user.n != 0) {
+        *user_frame = frame_of(user);
+        rc = *user_frame == NULL ? -EINVAL : pt_get_valid(d, *user_frame, FT_PT4);
+        if (rc != 0 && rc != HC_AGAIN) {
+            next = v->arch.root_next;
+            v->arch.root_next = NULL;
+            (void)!pt_put(d, next); /* if a walk is left, who comes next finishes it */
+        }
+    }
+    return rc;
+}
+
+int64_t mm_set_roots(struct vcpu *v, mfn_t kernel, mfn_t user)
+{
+    struct domain *d = v->d;
+    struct frame *user_frame;
+
+    spin_lock(&d->mm_lock);
+    int64_t rc = roots_get(v, kernel, user, &user_frame);
+    if (rc == 0) {
+        struct frame *old = v->arch.root_kernel;
+        struct frame *old_user = v->arch.root_user;
+        v->arch.root_kernel = v->arch.root_next;
+        v->arch.root_user = user_frame;
+        v->arch.root_next = NULL;
+        if (v == port_current()) {
+            cpu_load_root(v, true);
+        }
+        /* One walk may be pending, not two: then the other waits for the next context, or the end.
+         */
+        bool pending = old != NULL && pt_put(d, old) != 0;
+        if (old_user != NULL && pending) {
+            v->arch.root_next = old_user;
+        } else if (old_user != NULL) {
+            (void)!pt_put(d, old_user);
+        }
+    }
+    spin_unlock(&d->mm_lock);
+    return rc;
+}
+
 /* v never runs again: one of its roots, if it has any. 0 or HC_AGAIN. */
 static int64_t drop_root(struct vcpu *v, struct frame **root)
 {
@@ -378,7 +437,8 @@ int64_t port_vcpu_relinquish(struct vcpu *v)
     desc_drop_ldt(v);
     int64_t rc = drop_root(v, &v->arch.root_kernel);
 
-    return rc != 0 ? rc : drop_root(v, &v->arch.root_user);
+    rc = rc != 0 ? rc : drop_root(v, &v->arch.root_user);
+    return rc != 0 ? rc : drop_root(v, &v->arch.root_next);
 }
 
 int64_t port_domain_relinquish(struct domain *d)

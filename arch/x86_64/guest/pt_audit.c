@@ -72,9 +72,9 @@ static void count_walk(struct audit *a, const struct pt_cursor *c)
 
 static void count_vcpu(struct audit *a, const struct vcpu *v)
 {
-    struct frame *const roots[2] = { v->arch.root_kernel, v->arch.root_user };
+    struct frame *const roots[3] = { v->arch.root_kernel, v->arch.root_user, v->arch.root_next };
 
-    for (unsigned int i = 0; i < 2; i++) {
+    for (unsigned int i = 0; i < 3; i++) {
         if (roots[i] != NULL) {
             audit_add(a, roots[i], FT_PT4);
         }
