@@ -3,7 +3,7 @@
 #
 #   make               build/joist.efi, build/joist.elf and the tools       make run       the demonstration
 #   make check         lint and host tests, fast                            make test      everything, short form
-#   make lint unit check-cli fuzz-smoke all-configs check-build check-qemu check-system           the stages of make test
+#   make lint unit unit-tsan check-cli fuzz-smoke all-configs check-build check-qemu check-system           the stages of make test
 #   make fuzz T=60      fuzzers by coverage            make coverage
 #   make menuconfig    choose options                                       make install   DESTDIR=
 #
@@ -18,6 +18,7 @@
 #                                                                  tool-NAME-dir (bin, or libexec if not given)
 #   unit-y, tool-unit-y        tests: NAME is tests/unit/NAME.c, linked with the host library or the tools' objects;
 #                              unit-NAME-objs unit-NAME-ldlibs unit-NAME-src (another main source)
+#   tsan-y                     those of them with threads
 #   fuzz-y                     fuzzers: NAME is tests/fuzz/NAME.c; fuzz-NAME-objs
 #   guests-y                   freestanding test guests, by the rules of tests/guests/files.mk
 #   cflags-OBJECT              extra flags of one object, for instance cflags-tests/unit/a.o := -DX
@@ -85,6 +86,10 @@ hv-as-flags := $(includes) -I arch/x86_64/hw/inline -g -ffile-prefix-map=$(CURDI
 # The address sanitizer reads /proc, which a bare chroot does not have: there undefined behaviour still traps.
 sanitize := $(if $(wildcard /proc/self/task),-fsanitize=address$(,)undefined -fno-sanitize-recover=all,\
             -fsanitize=undefined -fsanitize-undefined-trap-on-error)
+# `make unit-tsan` builds the threaded tests once more, with a tenth of their rounds.
+ifeq ($(TSAN),1)
+sanitize := -fsanitize=thread
+endif
 host-flags := $(common) $(includes) -I arch/host/inline -I dom0-tools -I tests/unit -D_GNU_SOURCE -O1 -fno-omit-frame-pointer \
             -fno-strict-aliasing $(sanitize)
 host-libs := $(sanitize) -lpthread -lm
@@ -293,7 +298,7 @@ $(foreach t,$(unit-y),$(eval $(call unit-rule,$(t),$(O)/libcore-host.a)))
 $(foreach t,$(tool-unit-y),$(eval $(call unit-rule,$(t),$(O)/libtools-host.a)))
 
 define fuzz-rule # name
-$(O)/fuzz/$(1): $(O)/host/tests/fuzz/$(1).o $(O)/host/tests/fuzz/$(if $(FUZZER),libfuzzer,drive).o $$(patsubst %,$(O)/host/%,$$(fuzz-$(1)-objs)) \
+$(O)/fuzz/$(1): $(O)/host/tests/fuzz/$(1).o $(O)/host/tests/fuzz/$(if $(FUZZER),libfuzzer,drive).o $(O)/host/tests/fuzz/pack.o $$(patsubst %,$(O)/host/%,$$(fuzz-$(1)-objs)) \
     $$(or $$(fuzz-$(1)-lib),$(O)/libcore-host.a)
 	$$(call say,LINK,$$@)
 	@mkdir -p $$(@D)
@@ -314,14 +319,28 @@ fuzz-build: $(fuzz-bin)
 unit: unit-build
 	$(Q)$(PYTHON) scripts/runtests.py --results $(O)/test-results --stage unit $(unit-bin)
 
+# The tests with threads under the thread sanitizer, which reads /proc.
+unit-tsan:
+ifneq ($(wildcard /proc/self/task),)
+	$(Q)$(MAKE) O=$(O)/tsan CC=clang TSAN=1 $(tsan-y:%=$(O)/tsan/unit/%)
+	$(Q)$(PYTHON) scripts/runtests.py --results $(O)/test-results --stage tsan $(tsan-y:%=$(O)/tsan/unit/%)
+else
+	@printf 'SKIP\ttsan\tunit-tsan\tno /proc here\n' >> $(O)/test-results
+endif
+
 fuzz-smoke: fuzz-build
 	$(Q)$(PYTHON) scripts/runtests.py --results $(O)/test-results --stage fuzz --fuzz $(FUZZ_SECONDS) $(fuzz-bin)
 
-# By coverage, T seconds each, two at a time; what they find new is kept in $(O)/lf/corpus.
+# By coverage, T seconds each, two at a time; what they find new is added in $(O)/lf/corpus.
 fuzz:
 	$(Q)$(MAKE) O=$(O)/lf CC=clang FUZZER=1 fuzz-build
 	$(Q)$(PYTHON) scripts/runtests.py --results $(O)/test-results --stage fuzz --libfuzzer $(O)/lf/corpus --fuzz $(T) \
 	    $(fuzz-y:%=$(O)/lf/fuzz/%)
+
+# What `make fuzz` has found in all, made as small as reaches the same, into tests/fuzz/corpus.
+fuzz-corpus:
+	$(Q)$(MAKE) O=$(O)/lf CC=clang FUZZER=1 fuzz-build
+	$(Q)$(PYTHON) scripts/corpus.py $(O)/lf $(fuzz-y)
 
 # Lines and branches of the core and of the guest part that unit tests and corpora reach.
 coverage:
@@ -369,10 +388,10 @@ check:
 	$(Q)$(PYTHON) scripts/tally.py $(O) lint unit check-cli
 
 test: setup-test
-	$(Q)$(PYTHON) scripts/tally.py $(O) lint unit check-cli fuzz-smoke all-configs check-build check-qemu check-system
+	$(Q)$(PYTHON) scripts/tally.py $(O) lint unit unit-tsan check-cli fuzz-smoke all-configs check-build check-qemu check-system
 
 test-long: setup-test
-	$(Q)LONG=1 FUZZ_SECONDS=60 $(PYTHON) scripts/tally.py $(O) lint unit check-cli fuzz-smoke all-configs check-build check-qemu check-yield check-system
+	$(Q)LONG=1 FUZZ_SECONDS=60 $(PYTHON) scripts/tally.py $(O) lint unit unit-tsan check-cli fuzz-smoke all-configs check-build check-qemu check-yield check-system
 
 bench: all $(bench-all)
 	$(Q)$(PYTHON) tests/bench/bench.py --efi $(O)/joist.efi
@@ -401,12 +420,12 @@ format:
 	@git ls-files '*.c' '*.h' | xargs clang-format -i
 
 help:
-	@sed -n '2,27s/^# \{0,1\}//p' Makefile
+	@sed -n '2,28s/^# \{0,1\}//p' Makefile
 
 -include $(shell find $(O) -path $(O)/cache -prune -o -type f -name '*.d' -print 2>/dev/null)
 
 lint-%:
 	$(Q)$(PYTHON) tests/lint/lint.py $*
 
-.PHONY: check-build check-yield all hypervisor tools host-lib core-lib unit-build fuzz-build unit fuzz-smoke fuzz coverage lint check-qemu check-system all-configs setup setup-test check \
+.PHONY: check-build check-yield all hypervisor tools host-lib core-lib unit-build fuzz-build unit unit-tsan fuzz-smoke fuzz fuzz-corpus coverage lint check-qemu check-system all-configs setup setup-test check \
         test test-long bench run install clean format help menuconfig defconfig olddefconfig

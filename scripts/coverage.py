@@ -25,7 +25,8 @@ def notes(top):
 
 def main():
     top, split = sys.argv[1], sys.argv.index("--")
-    commands = [[t] for t in sys.argv[2:split]] + [[f, "-t", "6"] for f in sys.argv[split + 1:]]
+    commands = [[t] for t in sys.argv[2:split]] + [[f, "-t", "6", f"tests/fuzz/corpus/{os.path.basename(f)}.pack"]
+                                                         for f in sys.argv[split + 1:]]
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         bad = [c[0] for c, d in zip(commands, pool.map(run, commands)) if d.returncode]
     lines, branches = collections.defaultdict(dict), collections.defaultdict(dict)

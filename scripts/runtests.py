@@ -22,11 +22,12 @@ def run(program, args):
         if args.libfuzzer:
             found = os.path.join(args.libfuzzer, name)
             os.makedirs(found, exist_ok=True)
-            kept = [d for d in [f"tests/fuzz/corpus/{name}"] if os.path.isdir(d)]
+            if os.path.exists(f"tests/fuzz/corpus/{name}.pack"):
+                env["JOIST_CORPUS"] = f"tests/fuzz/corpus/{name}.pack"
             command += [f"-max_total_time={args.fuzz}", "-print_final_stats=1", "-timeout=60", "-rss_limit_mb=0",
-                        f"-artifact_prefix={found}-", found, *kept]
+                        f"-artifact_prefix={found}-", found]
         else:
-            command += ["-t", str(args.fuzz), f"tests/fuzz/corpus/{name}"]
+            command += ["-t", str(args.fuzz), f"tests/fuzz/corpus/{name}.pack"]
     try:
         done = subprocess.run(command, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                               timeout=args.timeout + args.fuzz, check=False)
@@ -51,9 +52,27 @@ def run(program, args):
         rows.append(("FAIL", name, f"ended with {done.returncode}: {last}"))
     elif not rows:
         count = re.search(r"stat::number_of_executed_units: (\d+)", text)
+        blind = re.search(r"(\d+) inputs, (\d+) mutations", text)
         reach = re.findall(r" cov: (\d+)", text)
-        rows.append(("PASS", name, f"{count.group(1)} executions, {reach[-1] if reach else 0} edges" if count else ""))
+        rows.append(("PASS", name, f"{count.group(1)} executions, {reach[-1] if reach else 0} edges" if count else
+                     f"{blind.group(1)} inputs, {blind.group(2)} mutations" if blind else ""))
     return name, rows, text
+
+
+def table(found):
+    """What `make fuzz` came to: target, executions, edges reached, inputs kept, finding."""
+    print(f"\n  {'target':22} {'executions':>11} {'edges':>7} {'inputs':>7}  finding")
+    executions = 0
+    for name, rows, text, kept in found:
+        count = re.search(r"stat::number_of_executed_units: (\d+)", text)
+        reach = re.findall(r" cov: (\d+)", text)
+        bad = re.search(r"SUMMARY: (.+)|((?:panic|Assertion).+)", text)
+        ok = not any(r[0] == "FAIL" for r in rows)
+        executions += int(count.group(1)) if count else 0
+        print(f"  {name:22} {count.group(1) if count else '?':>11} {reach[-1] if reach else '?':>7} {kept:>7}  "
+              f"{'none' if ok else bad.group(0)[:70] if bad else 'ended with an error'}")
+    print(f"  {len(found)} targets, {executions} executions, "
+          f"{sum(any(r[0] == 'FAIL' for r in rows) for _, rows, _, _ in found)} findings", flush=True)
 
 
 def main():
@@ -66,6 +85,7 @@ def main():
     parser.add_argument("programs", nargs="*")
     args = parser.parse_args()
     bad = 0
+    found = []
     if not os.path.isdir("/proc/self/task"):
         print(f"  {args.stage:8} no /proc here: built without the address sanitizer", flush=True)
     with concurrent.futures.ThreadPoolExecutor(2) as pool, open(args.results, "a", encoding="utf-8") as out:
@@ -79,8 +99,12 @@ def main():
             if failed:
                 print(text[-20000:])
             bad += failed
+            if args.libfuzzer:
+                found.append((name, rows, text, len(os.listdir(os.path.join(args.libfuzzer, name)))))
             for row in rows:
                 out.write("\t".join((row[0], args.stage, row[1], row[2])) + "\n")
+    if found:
+        table(found)
     sys.exit(1 if bad else 0)
 
 

@@ -10,3 +10,8 @@ tool-joist-consoled-ldlibs := $(libjoist-ldlibs)
 
 tool-unit-y += test_console
 unit-test_console-objs := $(consoled-core-y) dom0-tools/libjoist/store.o $(store-test-objs)
+
+fuzz-y += fuzz_console
+fuzz-fuzz_console-objs := $(consoled-core-y) dom0-tools/libjoist/store.o $(store-test-objs)
+fuzz-fuzz_console-lib := $(O)/libtools-host.a
+fuzz-fuzz_console-ldlibs := -lcmocka

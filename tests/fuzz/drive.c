@@ -2,7 +2,7 @@
 /*
  * The fuzz driver: replay a corpus, then mutate it for a number of seconds.
  *
- *   fuzz_x [-t SECONDS] [-s SEED] [-n RUNS] [FILE|DIRECTORY]...
+ *   fuzz_x [-t SECONDS] [-s SEED] [-n RUNS] [FILE|DIRECTORY|CORPUS.pack]...
  *
  * An input that crashes is left in the file crash-<program> (written before each run only when the
  * process dies: the handler of the sanitizers' death writes it). Without coverage feedback the
@@ -21,8 +21,9 @@
 #include <fcntl.h>
 
 #include "tests/fuzz/drive.h"
+#include "tests/fuzz/pack.h"
 
-#define INPUT_MAX  (64u << 10)
+#define INPUT_MAX  FUZZ_INPUT_MAX
 #define CORPUS_MAX 4096
 
 struct input {
@@ -125,14 +126,27 @@ static void load_file(const char *path)
     fclose(f);
 }
 
+static void add_packed(const uint8_t *data, size_t size, void *arg)
+{
+    (void)arg;
+    add(data, size);
+}
+
 static void load(const char *path)
 {
+    const char *end = strrchr(path, '.');
     struct stat st;
     struct dirent **names;
     int n;
 
     if (stat(path, &st) != 0) {
         return; /* no corpus yet */
+    }
+    if (end != NULL && strcmp(end, ".pack") == 0) {
+        if (pack_each(path, add_packed, NULL) < 0) {
+            exit(2);
+        }
+        return;
     }
     if (!S_ISDIR(st.st_mode)) {
         load_file(path);
@@ -257,7 +271,8 @@ int main(int argc, char **argv)
             runs = strtoul(optarg, NULL, 0);
             break;
         default:
-            fprintf(stderr, "usage: %s [-t SECONDS] [-s SEED] [-n RUNS] [FILE|DIRECTORY]...\n",
+            fprintf(stderr,
+                    "usage: %s [-t SECONDS] [-s SEED] [-n RUNS] [FILE|DIRECTORY|CORPUS.pack]...\n",
                     program);
             return 2;
         }

@@ -14,3 +14,6 @@ int fuzz_one(const uint8_t *data, size_t size);
  * inputs here.
  */
 size_t fuzz_seed(unsigned int index, uint8_t *data, size_t size);
+
+/* The longest input that libFuzzer should make. Weak default: 0, as it likes. */
+size_t fuzz_length(void);

@@ -19,11 +19,12 @@
 #include "tests/fuzz/drive.h"
 #include "tests/unit/mm_kit.h"
 
-#define STEPS_MAX 800u
-#define REFS      6u /* grants that the steps name */
-#define PTES      8u /* empty level-1 entries, from here */
-#define FIRST_PTE 100u
-#define HANDLES   8u /* handles lately given out, by mapper */
+#define FUZZ_LENGTH 512u
+#define STEPS_MAX   800u
+#define REFS        6u /* grants that the steps name */
+#define PTES        8u /* empty level-1 entries, from here */
+#define FIRST_PTE   100u
+#define HANDLES     8u /* handles lately given out, by mapper */
 
 static struct kit_guest guest[2]; /* 0 is dom0 */
 static uint32_t handle[2][HANDLES];
@@ -338,18 +339,24 @@ static void step(struct input *in)
     host_fault_at(0);
 }
 
+/* An input of that length takes some 10 ms: more would leave libFuzzer too few of them. */
+size_t fuzz_length(void)
+{
+    return FUZZ_LENGTH;
+}
+
 size_t fuzz_seed(unsigned int index, uint8_t *data, size_t size)
 {
     uint32_t x = index * 2654435761u + 7;
 
-    if (index >= 16 || size < 4096) {
+    if (index >= 32 || size < FUZZ_LENGTH) {
         return 0;
     }
-    for (size_t i = 0; i < 4096; i++) {
+    for (size_t i = 0; i < FUZZ_LENGTH; i++) {
         x = x * 1664525u + 1013904223u;
         data[i] = (uint8_t)(x >> 24);
     }
-    return 4096;
+    return FUZZ_LENGTH;
 }
 
 int fuzz_one(const uint8_t *data, size_t size)

@@ -18,7 +18,8 @@
 #define VCPUS 2u
 
 /* Of one input: each is followed by an audit of the whole machine. */
-#define STEPS_MAX 600u
+#define FUZZ_LENGTH 512u
+#define STEPS_MAX   600u
 
 struct actor {
     struct kit_guest g;
@@ -436,18 +437,24 @@ static void step(struct input *in)
 }
 
 /* Any bytes are a valid sequence. */
+/* An input of that length takes some 10 ms: more would leave libFuzzer too few of them. */
+size_t fuzz_length(void)
+{
+    return FUZZ_LENGTH;
+}
+
 size_t fuzz_seed(unsigned int index, uint8_t *data, size_t size)
 {
     uint32_t x = index * 2654435761u + 1;
 
-    if (index >= 16 || size < 4096) {
+    if (index >= 32 || size < FUZZ_LENGTH) {
         return 0;
     }
-    for (size_t i = 0; i < 4096; i++) {
+    for (size_t i = 0; i < FUZZ_LENGTH; i++) {
         x = x * 1664525u + 1013904223u;
         data[i] = (uint8_t)(x >> 24);
     }
-    return 4096;
+    return FUZZ_LENGTH;
 }
 
 static uint64_t baseline;
