@@ -64,6 +64,8 @@ bool host_access(struct vcpu *v, uint64_t va, bool write, uint64_t *val);
  * table or descriptor page, or any translation of a frame that has got another owner. Panics.
  */
 void host_tlb_audit(void);
+/* What a cpu's cache has for va: its frame and, as bit 63, that it may be written; ~0: nothing. */
+uint64_t host_tlb_entry(unsigned int cpu, uint64_t va);
 /* Counts of flushes of this machine so far. */
 extern uint64_t host_flush_count;
 

@@ -77,7 +77,7 @@ void host_tlb_clear(unsigned int cpu)
     for (unsigned int i = 0; i < SLOTS; i++) {
         tlb[cpu].slot[i].valid = false;
     }
-    tlb[cpu].flushed = now;
+    __atomic_store_n(&tlb[cpu].flushed, now, __ATOMIC_RELEASE);
     (void)pthread_mutex_unlock(&tlb[cpu].lock);
     __atomic_fetch_add(&host_flush_count, 1, __ATOMIC_RELAXED);
 }
@@ -175,7 +175,7 @@ static void audit_slot(const struct slot *s)
     enum frame_type t = frame_word_type(w);
     bool is_used_as_table = t >= FT_PT1 && (w & FW_TREFS_MASK) != 0 && (w & FW_SETTLING) == 0;
     bug_if(s->writable && is_used_as_table);
-    bug_if((w & FW_REFS_MASK) != 0 && f->owner != s->owner);
+    bug_if((w & FW_REFS_MASK) != 0 && frame_owner(f) != s->owner);
 }
 
 bool host_access(struct vcpu *v, uint64_t va, bool write, uint64_t *val)
@@ -196,7 +196,7 @@ bool host_access(struct vcpu *v, uint64_t va, bool write, uint64_t *val)
         ok = walk(root, va, write, &fresh);
         if (ok) {
             struct frame *f = frame_of(fresh.mfn);
-            fresh.owner = f != NULL ? f->owner : NULL;
+            fresh.owner = f != NULL ? frame_owner(f) : NULL;
             *s = fresh;
         }
     }
@@ -215,6 +215,16 @@ bool host_access(struct vcpu *v, uint64_t va, bool write, uint64_t *val)
     }
     (void)pthread_mutex_unlock(&tlb[cpu].lock);
     return ok;
+}
+
+uint64_t host_tlb_entry(unsigned int cpu, uint64_t va)
+{
+    const struct slot *s = &tlb[cpu].slot[(va >> PAGE_SHIFT) % SLOTS];
+
+    if (!s->valid || s->page != va >> PAGE_SHIFT) {
+        return ~UINT64_C(0);
+    }
+    return s->mfn.n | (uint64_t)s->writable << 63;
 }
 
 void host_tlb_audit(void)

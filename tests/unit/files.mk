@@ -48,7 +48,8 @@ unit-test_pt_write-objs := tests/unit/mm_kit.o
 # Grants: both, a guest with page tables that maps and one that grants.
 unit-y += test_gnttab
 unit-test_gnttab-objs := tests/unit/mm_kit.o
-unit-y += test_event_threads
+unit-y += test_event_threads test_end_threads
+unit-test_end_threads-objs := tests/unit/mm_kit.o
 unit-test_event_threads-objs := tests/unit/mm_kit.o
 
 # Drivers and registers, recorded: these link the object under test and fakes of their own.
@@ -61,8 +62,14 @@ unit-test_cpu-objs := tests/unit/recorded/cpu.o
 cflags-tests/unit/recorded/cpu.o := -iquote tests/unit/recorded
 
 # Allocations and the start of lines go through the test, which lets them fail.
-unit-y += test_sweep
-unit-test_sweep-objs := tests/unit/mm_kit.o
-unit-test_sweep-ldlibs := $(foreach f,heap_alloc heap_alloc_domain heap_alloc_shared pool_alloc msi_setup port_irq_startup,-Wl$(,)--wrap=$(f))
-unit-y += test_explore
-unit-test_explore-objs := tests/unit/mm_kit.o
+unit-y += test_sweep test_sweep_calls
+sweep-wraps := $(foreach f,heap_alloc heap_alloc_domain heap_alloc_shared pool_alloc msi_setup port_irq_startup,-Wl$(,)--wrap=$(f))
+$(foreach t,test_sweep test_sweep_calls,$(eval unit-$(t)-objs := tests/unit/mm_kit.o tests/unit/sweep_kit.o))
+unit-test_sweep-ldlibs := $(sweep-wraps)
+unit-test_sweep_calls-ldlibs := $(sweep-wraps)
+unit-y += test_explore test_explore_grants test_explore_ports
+$(foreach t,test_explore test_explore_grants test_explore_ports,$(eval unit-$(t)-objs := tests/unit/mm_kit.o tests/unit/explore.o))
+
+# Under the thread sanitizer too.
+tsan-y += test_end_threads test_event_threads test_mm_threads test_sched_threads
+$(foreach t,$(tsan-y),$(eval cflags-tests/unit/$(t).o := -DTHREAD_SHARE=$(if $(filter 1,$(TSAN)),10,1)))

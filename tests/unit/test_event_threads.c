@@ -24,7 +24,7 @@
 #include "tests/unit/mm_kit.h"
 
 #define THREADS 4u
-#define ROUNDS  30000u
+#define ROUNDS  (30000u / THREAD_SHARE)
 #define REFS    4u
 #define SLOTS   8u
 
@@ -95,7 +95,8 @@ static void grants(uint32_t *x, unsigned int me)
 {
     unsigned int slot = next(x) % SLOTS;
     uint32_t ref = 8 + next(x) % REFS;
-    uint64_t dev = (uint64_t)table[1 - me][ref].frame << PAGE_SHIFT;
+    uint64_t dev = (uint64_t)__atomic_load_n(&table[1 - me][ref].frame, __ATOMIC_RELAXED)
+                   << PAGE_SHIFT;
 
     switch (next(x) % 4) {
     case 0: {
@@ -205,7 +206,7 @@ static void test_all_at_once(void **state)
 
 /* ---- a port that moves while it is sent to --------------------------- */
 
-#define MOVES 40000u
+#define MOVES (40000u / THREAD_SHARE)
 
 static struct kit_guest one[2];
 static uint32_t near_port, far_port; /* one[0] sends over near_port; one[1] is told by far_port */

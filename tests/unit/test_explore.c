@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * An explorer of what three frames of a guest can become: every sequence of operations up to a
- * depth, in which a state that was met before is not gone on from. Two vcpus: an operation of the
- * first may stop at its first check point and stay so while the second does others, until it is
- * continued.
+ * An explorer of what three frames of a guest can become. Two vcpus on two cpus: an operation of
+ * the first may stop at its first check point and stay so while the second does others, until it
+ * is continued; the second's stores go through its cpu's translation cache.
  *
- * States are reached by doing the sequence again in a fresh guest; after each operation all frames
- * and translation caches are audited, and at the end of each sequence nothing may be left.
+ * After each operation all frames and translation caches are audited, and at the end of each
+ * sequence nothing may be left.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -23,12 +22,12 @@
 #include "domain/vcpu.h"
 #include "mm/audit.h"
 #include "mm/heap.h"
+#include "port/cpu.h"
+#include "tests/unit/explore.h"
 #include "tests/unit/mm_kit.h"
 
-#define FRAMES     3u
-#define SLOT       100u /* level-1 entries that may map the frames */
-#define DEPTH_MAX  24u
-#define STATES_MAX 20000u
+#define FRAMES 3u
+#define SLOT   100u /* level-1 entries that may map the frames */
 
 enum what {
     PIN1,
@@ -48,16 +47,9 @@ struct op {
     bool stops; /* at its first check point, if it has one */
 };
 
-struct state {
-    uint64_t hash;
-    uint32_t parent;
-    uint8_t op, depth;
-};
-
 static struct op ops[64];
 static unsigned int op_count;
-static struct state *states;
-static uint32_t state_count, edge_count, stopped_count;
+static uint32_t stopped_count;
 
 static struct kit_guest g;
 static struct frame *frames[FRAMES];
@@ -82,11 +74,19 @@ static void world(void)
         frames[i] = kit_frame(&g);
     }
     memset(&pending, 0, sizeof pending);
+    assert_int_equal(mm_set_root(g.d->vcpu[1], frame_mfn(g.l4), false), 0);
+    host_cpu_enter(1);
+    host_load(g.d->vcpu[1]);
+    host_cpu_enter(0);
 }
 
 static void world_ends(void)
 {
     host_inject_yields(0, 0);
+    host_cpu_enter(1);
+    host_load(NULL);
+    (void)port_cpu_take_work();
+    host_cpu_enter(0);
     kit_guest_end(&g);
     audit_all(NULL);
     assert_int_equal(heap_free_frames(), free_before);
@@ -100,7 +100,7 @@ static bool is_ours(unsigned int f)
 /* As the first vcpu, and stop; or as the second, and do not. */
 static void call(hcall_fn *fn, struct hcall_args a, bool stops)
 {
-    host_load(g.d->vcpu[stops ? 0 : 1]);
+    host_cpu_enter(stops ? 0 : 1);
     host_inject_yields(1, 3);
     int64_t rc;
     unsigned int rounds = 0;
@@ -118,6 +118,7 @@ static void call(hcall_fn *fn, struct hcall_args a, bool stops)
         }
     } while (rc == HC_AGAIN);
     host_inject_yields(0, 0);
+    host_cpu_enter(0);
 }
 
 static void ext(uint32_t cmd, unsigned int f, bool stops)
@@ -143,10 +144,9 @@ static void entry(unsigned int f, uint64_t val, bool stops)
 {
     uint64_t w = val;
 
-    host_load(g.d->vcpu[1]);
-    g.d->vcpu[1]->arch.root_kernel = g.v->arch.root_kernel;
+    host_cpu_enter(1);
     bool stored = host_access(g.d->vcpu[1], KIT_VA + (SLOT + f) * PAGE_SIZE, true, &w);
-    g.d->vcpu[1]->arch.root_kernel = NULL;
+    host_cpu_enter(0);
     if (!stored) {
         update(kit_maddr(frames[f], 0), val, stops);
     }
@@ -171,9 +171,9 @@ static void go_on(void)
     call(pending.fn, a, true); /* it may stop again */
 }
 
-/* False: not possible here. */
-static bool apply(const struct op *op)
+static bool do_op(unsigned int n)
 {
+    const struct op *op = &ops[n];
     unsigned int f = op->frame;
 
     if (op->what == WHATS) {
@@ -216,12 +216,6 @@ static bool apply(const struct op *op)
     return true;
 }
 
-static uint64_t mix(uint64_t h, uint64_t x)
-{
-    h ^= x + UINT64_C(0x9e3779b97f4a7c15) + (h << 6) + (h >> 2);
-    return h * UINT64_C(0xff51afd7ed558ccd);
-}
-
 /* Which frame an entry names, and its flags, without numbers that differ from world to world. */
 static uint64_t entry_id(uint64_t e)
 {
@@ -239,78 +233,45 @@ static uint64_t hash(void)
 
     for (unsigned int i = 0; i < FRAMES; i++) {
         bool ours = is_ours(i);
-        h = mix(h, ours ? frame_word(frames[i]) : 0);
-        h = mix(h, ours ? entry_id(kit_entry(frames[i], 0)) : 0);
-        h = mix(h, entry_id(kit_entry(g.l1, SLOT + i)));
+        h = explore_mix(h, ours ? frame_word(frames[i]) : 0);
+        h = explore_mix(h, ours ? entry_id(kit_entry(frames[i], 0)) : 0);
+        h = explore_mix(h, entry_id(kit_entry(g.l1, SLOT + i)));
     }
-    h = mix(h, pending.is);
+    for (unsigned int f = 0; f < FRAMES; f++) { /* what is stale makes a state of its own */
+        uint64_t t = host_tlb_entry(1, KIT_VA + (SLOT + f) * PAGE_SIZE);
+        h = explore_mix(h, t == ~UINT64_C(0) ? 0 : entry_id(t << PAGE_SHIFT | 1) << 1 | t >> 63);
+    }
+    h = explore_mix(h, pending.is);
     if (pending.is) {
-        h = mix(h, pending.fn == hc_mmuext_op ? pending.u.ext.cmd : 77);
-        h = mix(h, pending.args.arg[1]);
+        h = explore_mix(h, pending.fn == hc_mmuext_op ? pending.u.ext.cmd : 77);
+        h = explore_mix(h, pending.args.arg[1]);
         uint64_t mfn =
             pending.fn == hc_mmuext_op ? pending.u.ext.arg1.mfn : pending.u.mmu.ptr >> 12;
         for (unsigned int i = 0; i < FRAMES; i++) {
-            h = mix(h, mfn == frame_mfn(frames[i]).n);
+            h = explore_mix(h, mfn == frame_mfn(frames[i]).n);
         }
     }
     return h;
 }
 
-/* Does what leads to a state; false if it is no longer possible (never). */
-static void replay(uint32_t s)
+/* The second cpu has in its cache what is mapped. */
+static bool apply(unsigned int n)
 {
-    uint8_t path[DEPTH_MAX];
-    unsigned int n = 0;
-
-    for (; s != 0; s = states[s].parent) {
-        path[n++] = states[s].op;
+    if (!do_op(n)) {
+        return false;
     }
-    while (n > 0) {
-        assert_true(apply(&ops[path[--n]]));
+    host_cpu_enter(1);
+    for (unsigned int f = 0; f < FRAMES; f++) {
+        uint64_t w;
+        (void)host_access(g.d->vcpu[1], KIT_VA + (SLOT + f) * PAGE_SIZE, false, &w);
     }
-}
-
-static bool known(uint64_t h)
-{
-    for (uint32_t i = 0; i < state_count; i++) {
-        if (states[i].hash == h) {
-            return true;
-        }
-    }
-    return false;
+    host_cpu_enter(0);
+    return true;
 }
 
 static void add_op(uint8_t what, uint8_t frame, bool stops)
 {
     ops[op_count++] = (struct op){ what, frame, stops };
-}
-
-static void explore(unsigned int depth)
-{
-    world();
-    states[0] = (struct state){ .hash = hash() };
-    state_count = 1;
-    world_ends();
-    for (uint32_t s = 0; s < state_count; s++) {
-        if (states[s].depth >= depth) {
-            continue;
-        }
-        for (uint8_t i = 0; i < op_count; i++) {
-            world();
-            replay(s);
-            bool done = apply(&ops[i]);
-            kit_audit();
-            uint64_t h = done ? hash() : 0;
-            edge_count += done;
-            if (done && !known(h)) {
-                assert_true(state_count < STATES_MAX);
-                states[state_count++] = (struct state){
-                    .hash = h, .parent = s, .op = i, .depth = (uint8_t)(states[s].depth + 1)
-                };
-            }
-            world_ends();
-        }
-    }
 }
 
 /* Two frames that lead to each other, with stops: as deep as it takes to find nothing new is too
@@ -334,10 +295,16 @@ static void test_tables(void **state)
     add_op(ENTER, 0, true);
     add_op(CLEAR, 0, true);
     add_op(WHATS, 0, true); /* what has stopped goes on */
-    explore(depth);
-    print_message("explorer: depth %u: %u states, %u steps, %u stopped half-way\n", depth,
-                  state_count, edge_count, stopped_count);
-    assert_true(state_count > 100);
+    struct explorer e = { .ops = op_count,
+                          .begin = world,
+                          .end = world_ends,
+                          .apply = apply,
+                          .audit = kit_audit,
+                          .hash = hash };
+    struct explored r = explore(&e, depth);
+    print_message("explorer of frames: depth %u: %u states, %u steps, %u stopped half-way\n", depth,
+                  r.states, r.steps, stopped_count);
+    assert_true(r.states > 100);
     assert_true(stopped_count > 10);
 }
 
@@ -345,10 +312,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(test_tables) };
 
-    if (argc > 1) {
-        depth = (unsigned int)atoi(argv[1]);
-    }
-    states = calloc(STATES_MAX, sizeof states[0]);
+    depth = explore_depth(argc, argv, depth);
     kit_machine(1024, 2);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -21,7 +21,7 @@
 
 #define THREADS 4u
 #define POOL    12u
-#define ROUNDS  300000u
+#define ROUNDS  (300000u / THREAD_SHARE)
 
 static struct kit_guest g, control;
 static _Atomic(struct frame *) pool[POOL];

@@ -160,7 +160,7 @@ static bool unlist(struct frame *f, struct domain *d)
 /* f is on d's list, d holding its own reference.  locks: pages(d) held, which keeps it so. */
 static bool is_listed(const struct frame *f, const struct domain *d, uint64_t w)
 {
-    return (w & FW_REFS_MASK) != 0 && (w & FW_RELEASED) == 0 && f->owner == d &&
+    return (w & FW_REFS_MASK) != 0 && (w & FW_RELEASED) == 0 && frame_owner(f) == d &&
            (f->aux & FA_UNLISTED) == 0;
 }
 

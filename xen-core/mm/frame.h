@@ -104,6 +104,12 @@ static inline mfn_t frame_mfn(const struct frame *f)
     return MFN((uint64_t)(f - frame_table));
 }
 
+/* The owner as it is now: without a reference a hint only, to be looked at again with one. */
+static inline struct domain *frame_owner(const struct frame *f)
+{
+    return __atomic_load_n(&f->owner, __ATOMIC_RELAXED);
+}
+
 static inline enum frame_type frame_word_type(uint64_t word)
 {
     return (enum frame_type)((word & FW_TYPE_MASK) >> FW_TYPE_SHIFT);

@@ -211,7 +211,7 @@ static void own(uint64_t mfn, unsigned int order, struct domain *d, uint32_t aux
 {
     for (uint64_t i = 0; i < UINT64_C(1) << order; i++) {
         struct frame *f = &frame_table[mfn + i];
-        f->owner = d;
+        __atomic_store_n(&f->owner, d, __ATOMIC_RELAXED); /* it may be looked at all the time */
         f->aux = aux;
         f->next = 0;
         f->prev = 0;
@@ -331,8 +331,10 @@ struct frame *heap_alloc_shared(struct domain *d)
     return &frame_table[mfn];
 }
 
+/* Others may have it mapped: then it stays theirs, and the audit must not count us any more. */
 void heap_free_shared(struct frame *f)
 {
+    atomic_fetch_or(&f->word, FW_RELEASED);
     frame_put_writable(f);
 }
 
@@ -350,7 +352,7 @@ void heap_release(struct frame *f)
         spin_unlock(&d->pages_lock);
         port_m2p_set(frame_mfn(f), M2P_INVALID);
     }
-    f->owner = NULL;
+    __atomic_store_n(&f->owner, NULL, __ATOMIC_RELAXED);
     atomic_store_explicit(&f->word, FW_RAM, memory_order_release);
     give(frame_mfn(f).n, 0);
     if (drop) {
@@ -390,7 +392,7 @@ void heap_add(mfn_t first, mfn_t end)
         }
         for (uint64_t i = 0; i < UINT64_C(1) << order; i++) {
             struct frame *f = &frame_table[mfn + i];
-            f->owner = NULL;
+            __atomic_store_n(&f->owner, NULL, __ATOMIC_RELAXED);
             f->stamp = port_tlb_stamp();
             port_m2p_set(MFN(mfn + i), M2P_INVALID);
             atomic_store_explicit(&f->word, FW_RAM, memory_order_relaxed);

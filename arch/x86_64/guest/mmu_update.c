@@ -120,7 +120,7 @@ static bool is_upper(const struct domain *d, const struct frame *table, enum fra
 {
     uint64_t w = frame_word(table);
 
-    return (w & (FW_TYPE_MASK | FW_VALID)) == (FW_TYPE(t) | FW_VALID) && table->owner == d &&
+    return (w & (FW_TYPE_MASK | FW_VALID)) == (FW_TYPE(t) | FW_VALID) && frame_owner(table) == d &&
            !pt_slot_is_hv(t - FT_PT1 + 1u, index);
 }
 

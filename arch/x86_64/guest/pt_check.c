@@ -58,7 +58,7 @@ int pt_l1_get_special(struct domain *d, struct domain *pg_owner, pte_t *e)
         /* A grantable-memory tool may name dom_io for what is its own. */
         pg_owner = d;
     }
-    if (f->owner != pg_owner) {
+    if (frame_owner(f) != pg_owner) {
         return -EINVAL;
     }
     if ((*e & PTE_RW) != 0) {

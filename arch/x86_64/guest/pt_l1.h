@@ -80,7 +80,7 @@ static inline int pt_l1_get(struct domain *d, struct domain *pg_owner, pte_t *e)
 {
     struct frame *f = frame_of(pte_mfn(*e));
 
-    if (__builtin_expect(f == NULL || f->owner != pg_owner || pg_owner->is_pseudo, 0)) {
+    if (__builtin_expect(f == NULL || frame_owner(f) != pg_owner || pg_owner->is_pseudo, 0)) {
         return pt_l1_get_special(d, pg_owner, e);
     }
     return (*e & PTE_RW) != 0 ? frame_get_writable(f, pg_owner) : frame_get(f, pg_owner);

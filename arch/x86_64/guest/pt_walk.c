@@ -39,7 +39,7 @@ static int take_type(struct domain *d, struct frame *f, enum frame_type t)
     uint64_t w = frame_word(f);
     uint64_t next;
 
-    if ((w & (FW_TYPE_MASK | FW_VALID)) == is_valid && f->owner == d) {
+    if ((w & (FW_TYPE_MASK | FW_VALID)) == is_valid && frame_owner(f) == d) {
         /* Under the lock nobody else changes the owner or the type of d's valid tables. */
         do {
             if (frame_word_closed(w)) {
