@@ -368,8 +368,19 @@ check-yield: $(guests-all)
 	$(Q)$(MAKE) O=$(O)/yield KCONFIG_CONFIG=$(O)/yield/.config hypervisor
 	$(Q)$(PYTHON) scripts/stage.py $(O)/test-results yield tests/qemu/run_guests.py --efi $(O)/yield/joist.efi
 
+# Instructions between two check points of long operations, on a hypervisor that records them.
+check-stretches: $(guests-all)
+	@mkdir -p $(O)/measure
+	$(Q)(cat $(KCONFIG_CONFIG); echo CONFIG_PREEMPT_MEASURE=y) > $(O)/measure/.config
+	$(Q)$(MAKE) O=$(O)/measure KCONFIG_CONFIG=$(O)/measure/.config hypervisor
+	$(Q)$(PYTHON) scripts/stage.py $(O)/test-results stretches tests/qemu/run_guests.py --efi $(O)/measure/joist.efi stretches
+
 check-system: all $(bench-all) $(guests-all) $(system-progs)
 	$(Q)$(PYTHON) scripts/stage.py $(O)/test-results system tests/system/run.py --efi $(O)/joist.efi $(if $(LONG),--long)
+
+# The attack guests on stock Xen: the same verdicts but for the differences that are listed.
+check-oracle: all $(guests-all)
+	$(Q)$(PYTHON) scripts/stage.py $(O)/test-results oracle tests/system/run.py --efi xen --tools stock attacks
 
 all-configs:
 	$(Q)$(PYTHON) scripts/allconfigs.py $(O)
@@ -391,7 +402,7 @@ test: setup-test
 	$(Q)$(PYTHON) scripts/tally.py $(O) lint unit unit-tsan check-cli fuzz-smoke all-configs check-build check-qemu check-system
 
 test-long: setup-test
-	$(Q)LONG=1 FUZZ_SECONDS=60 $(PYTHON) scripts/tally.py $(O) lint unit unit-tsan check-cli fuzz-smoke all-configs check-build check-qemu check-yield check-system
+	$(Q)LONG=1 FUZZ_SECONDS=60 $(PYTHON) scripts/tally.py $(O) lint unit unit-tsan check-cli fuzz-smoke all-configs check-build check-qemu check-yield check-stretches check-system
 
 bench: all $(bench-all)
 	$(Q)$(PYTHON) tests/bench/bench.py --efi $(O)/joist.efi
@@ -427,5 +438,5 @@ help:
 lint-%:
 	$(Q)$(PYTHON) tests/lint/lint.py $*
 
-.PHONY: check-build check-yield all hypervisor tools host-lib core-lib unit-build fuzz-build unit unit-tsan fuzz-smoke fuzz fuzz-corpus coverage lint check-qemu check-system all-configs setup setup-test check \
+.PHONY: check-build check-yield check-stretches check-oracle all hypervisor tools host-lib core-lib unit-build fuzz-build unit unit-tsan fuzz-smoke fuzz fuzz-corpus coverage lint check-qemu check-system all-configs setup setup-test check \
         test test-long bench run install clean format help menuconfig defconfig olddefconfig

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: MIT
 # Test guests: freestanding PV kernels, booted straight from the loader in place of a dom0 kernel.
 # One name per guest; its code is tests/guests/<name>/main.c.
-guests-y := hello hcalls traps events grants mmu-basic mmu-bad ptwrite timer fpu sched smp stress control
+guests-y := hello hcalls traps events grants mmu-basic mmu-bad ptwrite timer fpu sched smp stress control longest
 # Attacks: they run as guests of an ordinary domain 0 (tests/system: group `attacks`).
-attacks-y := addresses descriptors frames instructions numbers ports rights rings tables timers
+attacks-y := addresses crashes descriptors floods frames instructions leftovers numbers owner ports races registers rights rings steps \
+             tables timers trees
 guests-y += $(attacks-y:%=attack/%)
 
-guest-kit-y := start.o main.o print.o mem.o trap.o event.o time.o smp.o
+guest-kit-y := start.o main.o print.o mem.o spare.o trap.o event.o time.o smp.o
 
 guest-out  := $(O)/guests
 guest-kit  := $(guest-kit-y:%=$(guest-out)/kit/%)

@@ -32,6 +32,8 @@ GUESTS = {
     "smp:crowded": {"smp": 2, "vcpus": 4},
     "stress": {"smp": 4},
     "control": {"smp": 2, "vcpus": 1},
+    "longest": {"mem": 1024, "dom0_mem": 192},
+    "attack/owner": {},
 }
 # Ends of the hypervisor itself, provoked by a key of its console: the key, and what the report must show in this order.
 ENDS = {
@@ -45,6 +47,8 @@ ENDS = {
                            r"at   0xffff87ff8\w+ port_double_fault\+0x", r"stopped \('noreboot'\)"]),
 }
 LIVE = "live-tables"
+# By name only, on a hypervisor built with CONFIG_PREEMPT_MEASURE: no call may go further than this between two check points.
+STRETCH, STRETCH_MAX = "stretches", 150000
 LIMIT = 120
 VERDICT = r"TEST (\S+) (PASS|FAIL|SKIP)\b[^\n]*\n"
 DEAD = r"Panic on CPU[^\n]*|\(JOIST\)[^\n]*[Pp]anic[^\n]*|Hardware Dom0[^\n]*crashed[^\n]*|Domain 0 crashed[^\n]*"
@@ -61,8 +65,9 @@ def run(name, efi, verbose=False):
     echo = (lambda s: print(s, end="", flush=True)) if verbose else None
     smp = opts.pop("smp", 1)
     options = "dom0_max_vcpus=%d" % opts.pop("vcpus", smp)
-    with harness.Machine("guest-" + re.sub("[:/]", "-", name), efi=efi, kernel=elf, cmdline="guest=" + guest, mem=512,
-                         smp=smp, dom0_mem=128, options=options, echo=echo, **opts) as m:
+    opts = {"mem": 512, "dom0_mem": 128, **opts}
+    with harness.Machine("guest-" + re.sub("[:/]", "-", name), efi=efi, kernel=elf, cmdline="guest=" + guest, smp=smp,
+                         options=options, echo=echo, **opts) as m:
         try:
             m.expect(VERDICT + "|" + DEAD, LIMIT)
             found = re.search(VERDICT, m.all)
@@ -124,8 +129,31 @@ def live_tables(name, efi, verbose=False):
     return "TEST %s PASS %d entries, %d of text, none writable and executable" % (name, count, text), time.monotonic() - t
 
 
+def stretches(name, efi, verbose=False):
+    """The longest operations, with each instruction one tick: the table of what was recorded between check points."""
+    t = time.monotonic()
+    echo = (lambda s: print(s, end="", flush=True)) if verbose else None
+    with harness.Machine("guest-" + name, efi=efi, kernel=os.path.join(harness.BUILD, "guests", "longest.elf"), mem=1024, smp=1,
+                         dom0_mem=192, cmdline="guest=longest stay", options="conswitch=ax", icount="shift=0", echo=echo) as m:
+        try:
+            m.expect("longest: all done", 4 * LIMIT)
+            m.send("l")
+            m.expect("longest console_io", 30)
+            m.drain(2)
+        except (harness.Timeout, harness.Ended) as e:
+            return "TEST %s FAIL %s" % (name, str(e).splitlines()[0]), time.monotonic() - t
+    rows = sorted(((int(n), call, op, where) for call, op, n, where in re.findall(r"longest (\w+) (\d+): (\d+) to ([\w ]+)", m.all)),
+                  reverse=True)
+    table = ["%8d  %s %s, to %s" % row for row in rows]
+    bad = [x for x in table if int(x.split()[0]) > STRETCH_MAX] + re.findall("FAILED .*", m.all)
+    if bad or len(rows) < 20:
+        return "\n".join(table + ["TEST %s FAIL %d calls; %s" % (name, len(rows), "; ".join(bad[:5]))]), time.monotonic() - t
+    return "\n".join(table + ["TEST %s PASS %d calls, at most %d instructions between two check points, %d allowed"
+                              % (name, len(rows), rows[0][0], STRETCH_MAX)]), time.monotonic() - t
+
+
 def one(name, args):
-    how = provoke if name in ENDS else live_tables if name == LIVE else run
+    how = provoke if name in ENDS else live_tables if name == LIVE else stretches if name == STRETCH else run
     return how(name, args.efi, args.verbose)
 
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""run.py [--efi IMAGE] [--tools joist|stock] [--long] [NAME...]: the Linux scenarios, one verdict line each.
+"""run.py [--efi IMAGE|xen] [--tools joist|stock] [--long] [NAME...]: the Linux scenarios, one verdict line each.
 
 A scenario is a function of the modules below, listed in a group with the machine it wants; the
 scenarios of a group share one boot, unless one fails: then the next gets a fresh machine.
@@ -29,14 +29,16 @@ import wrappings  # noqa: E402
 import images  # noqa: E402
 
 # Groups of the long form only: `commands` walks the whole command table of tests/cli on a real control domain.
-LONG_ONLY = ("attacks", "commands", "installed", "runs")
+LONG_ONLY = ("attacks", "attacks-1cpu", "attacks-long", "commands", "installed", "runs")
 
 # group: (arguments of system.Host, or None for scenarios that boot by themselves; the scenarios)
 GROUPS = [
     ("guests", {}, [guests.info, guests.vcpus, guests.pause, guests.cycles, guests.misbehaving, guests.bad_configs]),
     ("commands", {"share": commands.SHARE, "cmdline": "joist.share"}, [commands.commands]),
     ("daemons", {}, [daemons.kill_each, daemons.kernel_ring_survives, daemons.console_survives]),
-    ("attacks", {}, attacks.ALL),
+    ("attacks", {"smp": 4}, attacks.ALL),
+    ("attacks-1cpu", {"smp": 1}, attacks.ONE_CPU),
+    ("attacks-long", {"smp": 2, "mem": 3072}, [attacks.big_trees]),
     ("networks", {}, networks.ALL),
     ("devices", {"extra": system.device_args, "vga": True},
      [devices.disks, devices.network, devices.efi_variables, devices.clock, devices.screen, devices.reboot]),
@@ -125,6 +127,7 @@ def main():
     p.add_argument("--long", action="store_true")
     p.add_argument("names", nargs="*", metavar="NAME", help="groups or scenarios")
     args = p.parse_args()
+    args.efi = image.stock_efi() if args.efi == "xen" else args.efi
     try:
         image.make("kernels", "guest", "dom0", "stock", "disks")
     except image.ImageError as e:

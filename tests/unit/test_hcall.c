@@ -8,6 +8,7 @@
 #include "abi/errno.h"
 #include "abi/hcall_nr.h"
 #include "arch/host/machine.h"
+#include "base/log.h"
 #include "base/nospec.h"
 
 static struct vcpu *v0, *v1;
@@ -133,6 +134,29 @@ static void test_nospec(void **state)
     }
 }
 
+/* The longest stretch is kept, whichever comes first; no check point stops for it. */
+static void test_measure(void **state)
+{
+    char out[512];
+    uint32_t index = 0;
+
+    (void)state;
+    (void)log_read(out, sizeof(out), &index, false, true);
+    measure_begin(0, 0);
+    host_advance(700);
+    assert_false(measure_check("first"));
+    host_advance(5000);
+    assert_false(measure_check("second"));
+    host_advance(600);
+    measure_end();
+    assert_false(measure_check("outside"));
+    measure_show();
+    out[log_read(out, sizeof(out) - 1, &index, false, false)] = '\0';
+    assert_non_null(strstr(out, "longest set_trap_table 0: "));
+    assert_non_null(strstr(out, " to second"));
+    assert_null(strstr(out, " to first"));
+}
+
 int main(void)
 {
     kit_start(1);
@@ -140,6 +164,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_numbers, setup, kit_teardown),
         cmocka_unit_test_setup_teardown(test_subops, setup, kit_teardown),
         cmocka_unit_test_setup_teardown(test_nospec, setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(test_measure, setup, kit_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -172,6 +172,7 @@ int64_t hc_domctl(struct vcpu *v, struct hcall_args *a)
     if (op.cmd >= sizeof(domctl_rows) / sizeof(domctl_rows[0]) || !row->name) {
         return -ENOSYS;
     }
+    measure_op(op.cmd);
     rc = row->fn ? domctl_run(v, row, &op) : -EOPNOTSUPP;
     if (row->fn && copies_out(row->flags, rc) && guest_write(at, &op, sizeof(op))) {
         return -EFAULT;
@@ -197,6 +198,7 @@ int64_t hc_sysctl(struct vcpu *v, struct hcall_args *a)
     if (op.cmd >= sizeof(sysctl_rows) / sizeof(sysctl_rows[0]) || !row->name) {
         return -ENOSYS;
     }
+    measure_op(op.cmd);
     rc = row->fn ? row->fn(v, &op) : -EOPNOTSUPP;
     if (row->fn && copies_out(row->flags, rc) && guest_write(at, &op, sizeof(op))) {
         return -EFAULT;

@@ -11,6 +11,7 @@
 #include "domain/vcpu.h"
 #include "evtchn/evtchn.h"
 #include "gnttab/gnttab.h"
+#include "hcall/hcall.h"
 #include "mm/heap.h"
 #include "port/cpu.h"
 #include "port/power.h"
@@ -133,6 +134,7 @@ static const struct {
     { 'e', key_events, "vcpus, their timers, and pending events" },
     { 'g', key_holdings, "event channels and grants of each domain, counted" },
     { 'h', key_help, "this list" },
+    { 'l', measure_show, "longest stretches between check points (CONFIG_PREEMPT_MEASURE)" },
     { 'm', key_memory, "memory of the heap" },
     { 'q', key_domains, "domains" },
     { 'r', key_cpus, "cpus and their idle time" },

@@ -34,6 +34,12 @@ int64_t hcall_dispatch(struct vcpu *v, uint64_t nr, struct hcall_args *a)
     if (row->who != WHO_ANY && hcall_check_who(v, row->who) != 0) {
         return -EPERM;
     }
+    if (CONFIG_PREEMPT_MEASURE) {
+        measure_begin(nr, a->arg[0]);
+        int64_t rc = row->fn(v, a);
+        measure_end();
+        return rc;
+    }
     return row->fn(v, a);
 }
 

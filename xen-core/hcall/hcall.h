@@ -9,6 +9,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -78,7 +79,26 @@ int64_t hcall_dispatch(struct vcpu *v, uint64_t nr, struct hcall_args *a);
 
 /* Should a long operation stop here and return HC_AGAIN? It has made progress since it was called.
  */
-#define hcall_preempt_check() (CONFIG_PREEMPT_ALWAYS || port_cpu_work_pending())
+#define hcall_preempt_check()                            \
+    (CONFIG_PREEMPT_ALWAYS || port_cpu_work_pending() || \
+     (CONFIG_PREEMPT_MEASURE && measure_check(__func__)))
+
+/* measure.c, for builds with CONFIG_PREEMPT_MEASURE: how long the first cpu goes from the start of
+ * a call, or from one check point, to the next or to the call's end. All of it is constant-folded
+ * away in other builds. */
+void measure_begin(uint64_t nr, uint64_t op);
+bool measure_check(const char *where); /* false: nobody stops for it */
+void measure_end(void);
+void measure_op_set(uint64_t op);
+void measure_show(void); /* to the log, one line a call that was made */
+
+/* What follows belongs to another sub-operation than the call's first argument says. */
+static inline void measure_op(uint64_t op)
+{
+    if (CONFIG_PREEMPT_MEASURE) {
+        measure_op_set(op);
+    }
+}
 
 /* The handlers that xen-core implements for every machine. */
 int64_t hc_multicall(struct vcpu *v, struct hcall_args *a);

@@ -350,6 +350,7 @@ static int64_t all_ops(struct vcpu *v, struct domain *d, gptr_t ops, uint64_t co
         if (guest_read(&op, gptr_at(ops, *i, sizeof op), sizeof op) != 0) {
             return -EFAULT;
         }
+        measure_op(op.cmd);
         int64_t rc = one_op(v, d, &op);
         if (__builtin_expect(rc != 0, 0)) {
             *i += rc == OP_DONE;

@@ -241,6 +241,9 @@ syscall_entry:
     lea (%rax, %rax, 2), %rbx
     lea hcall_table(%rip), %rcx
     lea (%rcx, %rbx, 8), %rbx
+#if CONFIG_PREEMPT_MEASURE
+    jmp syscall_slow            /* where calls are timed */
+#endif
     cmpb $0, HCALL_ROW_WHO(%rbx)
     jne syscall_slow
     mov HCALL_ROW_FN(%rbx), %rax

@@ -86,6 +86,8 @@ extern bool on_joist; /* the hypervisor says it is Joist; else it is taken for X
 extern bool is_dom0;
 extern u8 kit_stacks[], kit_stubs[], kit_image_end[];
 extern u64 kit_failsafe_sels[4];
+extern const u64
+    kit_start_regs[14]; /* what the first vCPU found in rax rbx rcx rdx rdi rbp r8-r15 */
 extern const char kit_name[];
 
 /* ---- a test's own part ---- */
@@ -178,6 +180,7 @@ void console_put(const char *s, size_t n);
 void check_at(bool ok, const char *file, int line, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 void test_skip(const char *why);
+bool kit_option(const char *word); /* the command line has it, anywhere */
 __attribute__((noreturn)) void test_end(void);
 __attribute__((noreturn)) void kit_stop(u32 reason);
 
@@ -205,6 +208,9 @@ u64 pte_maddr(const void *va, int level);
 void page_protect(const void *va, bool writable);
 void page_remap(const void *va, u64 pte); /* must work */
 void page_restore(const void *va);        /* its own frame again, writable */
+/* Any frame of one's own, by its number, at one of four places, which is 0 to 3. Must work. */
+void *frame_open(u32 which, u64 mfn, u64 flags);
+void frame_close(u32 which);
 long mmu_update1(u64 ptr, u64 val);
 long mmuext1(u32 cmd, u64 mfn);
 void *memset(void *p, int c, size_t n);
@@ -214,6 +220,12 @@ int strcmp(const char *a, const char *b);
 size_t strlen(const char *s);
 /* A fresh level-4 table with the entries of the running one, read-only; its virtual address. */
 u64 *l4_clone(void);
+
+/* ---- spare.c ---- */
+u64 spare_first(void); /* the first pfn that nothing lies in */
+u64 spare_take(void);  /* the mfn of the next; the test fails when there is none */
+/* A level-3 table over `count` level-2 tables (told in l2s) of 512 level-1 tables full of value. */
+u64 spare_tree(u64 *l2s, u32 count, u64 value);
 
 /* ---- trap.c ---- */
 u64 kit_try(void (*fn)(u64), u64 arg);

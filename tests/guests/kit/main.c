@@ -44,6 +44,18 @@ void test_skip(const char *why)
     skip_reason = why;
 }
 
+bool kit_option(const char *word)
+{
+    size_t n = strlen(word);
+
+    for (const char *s = (const char *)si->cmd_line; *s; s++) {
+        if (memcmp(s, word, n) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Ends the domain; a dom0 asks for a restart, which ends a QEMU that runs with -no-reboot. */
 void kit_stop(u32 reason)
 {

@@ -124,6 +124,19 @@ void page_restore(const void *va)
     page_protect(va, true);
 }
 
+static u8 windows[4][PAGE] __attribute__((aligned(4096)));
+
+void *frame_open(u32 which, u64 mfn, u64 flags)
+{
+    page_remap(windows[which], mfn * PAGE | flags);
+    return windows[which];
+}
+
+void frame_close(u32 which)
+{
+    page_restore(windows[which]);
+}
+
 /* One mmu_update of the calling domain; the error, or -EINVAL if the count is wrong. */
 long mmu_update1(u64 ptr, u64 val)
 {

@@ -20,6 +20,20 @@
     .section .text.start, "ax"
     .globl _start, hypercall_page
 _start:
+    mov %rax, kit_start_regs(%rip)
+    mov %rbx, kit_start_regs + 8(%rip)
+    mov %rcx, kit_start_regs + 16(%rip)
+    mov %rdx, kit_start_regs + 24(%rip)
+    mov %rdi, kit_start_regs + 32(%rip)
+    mov %rbp, kit_start_regs + 40(%rip)
+    mov %r8, kit_start_regs + 48(%rip)
+    mov %r9, kit_start_regs + 56(%rip)
+    mov %r10, kit_start_regs + 64(%rip)
+    mov %r11, kit_start_regs + 72(%rip)
+    mov %r12, kit_start_regs + 80(%rip)
+    mov %r13, kit_start_regs + 88(%rip)
+    mov %r14, kit_start_regs + 96(%rip)
+    mov %r15, kit_start_regs + 104(%rip)
     cld
     mov %rsi, %rdi
     lea kit_stacks + KIT_STACK_SIZE(%rip), %rsp
@@ -216,10 +230,12 @@ kit_try_resume:
     ret
 
     .bss
-    .globl kit_stacks, kit_failsafe_sels
+    .globl kit_stacks, kit_failsafe_sels, kit_start_regs
     .balign 8
 kit_failsafe_sels:
     .skip 32
+kit_start_regs:
+    .skip 8 * 14
     .balign KIT_STACK_SIZE
 kit_stacks:
     .skip KIT_STACK_SIZE * KIT_MAX_CPUS
