@@ -46,15 +46,27 @@ def same(before, after):
     demand(before == after, "left behind: %r" % {k: (before[k], after[k]) for k in before if before[k] != after[k]})
 
 
+def leaves_nothing(h, act):
+    """Does it, and again as long as something more is held afterwards, three times in all. What is allocated once stays (the
+    table of mapped grants has pages for the most there ever were, a busy disk keeps grants mapped up to a limit): it grows
+    no more at the next turn. A leak grows at each."""
+    after = baseline(h)
+    for _ in range(3):
+        before = after
+        act()
+        after = baseline(h)
+        if before == after:
+            return
+    same(before, after)
+
+
 def files(h, args):
     """A guest with a disk, a read-only disk and a CD: written data arrive, read-only stays so, nothing is left."""
     one, _ = image(h, "one.img", 24)
     two, two_sum = image(h, "two.img", 8)
     three, three_sum = image(h, "three.img", 4)
     use_disks(h, args, one, two, three, two_sum, three_sum)      # what the host allocates once, it then has
-    before = baseline(h)
-    use_disks(h, args, one, two, three, two_sum, three_sum)
-    same(before, baseline(h))
+    leaves_nothing(h, lambda: use_disks(h, args, one, two, three, two_sum, three_sum))
 
 
 def use_disks(h, args, one, two, three, two_sum, three_sum):
@@ -153,11 +165,8 @@ def plugging(h, args):
     h.create("b2", 'disk=["%s,raw,xvda,rw"]' % busy)
     h.on_console("b2", "(while :; do dd if=/dev/zero of=/dev/xvda bs=64k conv=fsync 2>/dev/null; done) & sleep 1")
     plug(h, path, 1)                                # what is allocated once, is now
-    before = baseline(h)
-    t = time.monotonic()
-    plug(h, path, count)
-    each = (time.monotonic() - t) / count
-    same(before, baseline(h))
+    took = []
+    leaves_nothing(h, lambda: took.append(plug(h, path, count)))
     h.must_tool("block-attach b2 %s,raw,xvdb,rw" % path)
     h.must("dd if=/dev/zero of=%s bs=1M seek=4 count=4 2>/dev/null; joist block-resize b2 xvdb" % path)
     out = h.on_console("b2", "dd if=/dev/xvdb bs=1M count=4 2>/dev/null | sha256sum", "cat /sys/block/xvdb/size")
@@ -173,13 +182,16 @@ def plugging(h, args):
     demand("xvdb" not in h.must_tool("block-list -l b2"), "still listed after --force")
     h.must_tool("destroy b2")
     h.gone("b2")
-    return "%d cycles, %.2f s each" % (count, each)
+    return "%d cycles, %.2f s each" % (count * len(took), min(took))
 
 
 def plug(h, path, count):
+    """So many times; the seconds that one took."""
+    t = time.monotonic()
     script = "for i in $(seq %d); do joist block-attach b2 %s,raw,xvdb,r && joist block-detach b2 xvdb || echo BAD $i; done"
     out = h.must(script % (count, path), 60 + 20 * count)
     demand("BAD" not in out, "attach or detach failed: %r" % out)
+    return (time.monotonic() - t) / count
 
 
 def images(h, args):
@@ -187,8 +199,21 @@ def images(h, args):
     if h.cmd("[ -x /usr/bin/qemu-nbd ]")[0] != 0:
         raise Skip("qemu-nbd is not installed on this machine")
     base, want = image(h, "base.img", 8)
+    wrote = []
+    leaves_nothing(h, lambda: wrote.append(use_overlay(h, want)))
+    demand(total(h.must("sha256sum <" + base)) == want, "the base was changed")
+    if not args.long:
+        return
+    h.create("b4", 'disk=["%s/over.qcow2,qcow2,xvda,r"]' % DIR)
+    again = h.on_console("b4", "dd if=/dev/xvda bs=1M skip=1 count=2 2>/dev/null | sha256sum")
+    demand(total(again[0]) == wrote[-1], "the overlay lost what was written")
+    h.must_tool("destroy b4")
+    h.gone("b4")
+
+
+def use_overlay(h, want):
+    """A guest reads the base through a new overlay and writes to it; the sum of what it wrote."""
     h.must("cd %s; rm -f over.qcow2; joist image snapshot base.img over.qcow2" % DIR)
-    before = baseline(h)
     h.create("b3", 'disk=["%s/over.qcow2,qcow2,xvda,rw"]' % DIR)
     out = h.on_console("b3", "sha256sum </dev/xvda", "dd if=/dev/urandom of=/tmp/p bs=1M count=2 2>/dev/null",
                        "dd if=/tmp/p of=/dev/xvda bs=1M seek=1 conv=fsync 2>/dev/null; sha256sum </tmp/p")
@@ -197,16 +222,7 @@ def images(h, args):
     demand(rc != 0 and "in use by the guest b3" in said, "an image in use was given twice: %r" % said)
     h.must_tool("destroy b3")
     h.gone("b3")
-    same(before, baseline(h))
-    demand(total(h.must("sha256sum <" + base)) == want, "the base was changed")
-    if not args.long:
-        return
-    h.create("b4", 'disk=["%s/over.qcow2,qcow2,xvda,r"]' % DIR)
-    again = h.on_console("b4", "dd if=/dev/xvda bs=1M skip=1 count=2 2>/dev/null | sha256sum")
-    demand(total(again[0]) == total(out[2]), "the overlay lost what was written")
-    h.must_tool("destroy b4")
-    h.gone("b4")
-    same(before, baseline(h))
+    return total(out[2])
 
 
 def killed(h, args):
@@ -215,6 +231,10 @@ def killed(h, args):
         raise Skip("stock daemons cannot be restarted")
     busy, _ = image(h, "busy.img", 4, "/dev/zero")
     path, want = image(h, "plug.img", 4)
+    h.create("b5", 'disk=["%s,raw,xvda,rw"]' % busy)   # what is allocated once, is now
+    h.on_console("b5", "dd if=/dev/zero of=/dev/xvda bs=64k count=4 conv=fsync")
+    h.must_tool("destroy b5")
+    h.gone("b5")
     before = baseline(h)
     h.create("b5", 'disk=["%s,raw,xvda,rw"]' % busy)
     h.on_console("b5", "true")

@@ -81,7 +81,8 @@ class Host(harness.Machine):
             options += " dom0_max_vcpus=%d" % dom0_vcpus
         super().__init__(name, efi=efi, kernel=kernel or os.path.join(IMAGE, "vmlinuz-dom0"),
                          ramdisk=ramdisk or os.path.join(IMAGE, "stock.ird"),
-                         cmdline="console=hvc0 %s %s" % ("joist.stock" if tools == "stock" else "", cmdline),
+                         cmdline="console=hvc0 print-fatal-signals=1 %s %s"
+                                 % ("joist.stock" if tools == "stock" else "", cmdline),
                          smp=smp, mem=mem, dom0_mem=dom0_mem, options=options, extra=extra, **more)
 
     def up(self, timeout=240):
@@ -96,6 +97,20 @@ class Host(harness.Machine):
         except harness.Timeout as e:
             raise Wrong("the control domain did not come up: ...%s" % self.all[-700:]) from e
         raise Wrong("joistd does not come up: " + self.sh("tail -n 5 /var/log/joist/*.log"))
+
+    def cmd(self, line, timeout=60):
+        """As harness.Console.cmd(); when no answer comes and a new shell has greeted us, the control domain's kernel is asked
+        what became of the old one."""
+        try:
+            return super().cmd(line, timeout)
+        except harness.Timeout as e:
+            if "This is the control domain." not in str(e):
+                raise
+        try:
+            why = super().cmd("dmesg | grep -i -e 'fatal signal' -e segfault -e traps: -e 'killed process' | tail -n 5", 20)[1]
+            raise Wrong("the shell died during or before %r: %s" % (line, " ".join(why.split()) or "the kernel says nothing"))
+        except harness.Timeout as e:
+            raise Wrong("the shell died during or before %r, and the next does not answer" % line) from e
 
     # ---- the toolstack ----
     def tool(self, line, timeout=90):
