@@ -4,7 +4,7 @@
 #   make               build/joist.efi, build/joist.elf and the tools       make run       the demonstration
 #   make check         lint and host tests, fast                            make test      everything, short form
 #   make lint unit unit-tsan check-cli fuzz-smoke all-configs check-build check-qemu check-system           the stages of make test
-#   make fuzz T=60      fuzzers by coverage            make coverage
+#   make fuzz T=60      fuzzers by coverage            make fuzz-corpus   what they found, kept       make coverage
 #   make menuconfig    choose options                                       make install   DESTDIR=
 #
 # Variables: O= build directory, V=1 shows commands, CC=gcc|clang, KCONFIG_CONFIG= file of options.

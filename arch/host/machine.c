@@ -24,7 +24,7 @@ uint64_t host_frames;
 struct cpumask cpu_online_mask;
 struct host_record host_record;
 
-static void make_memory(const struct host_config *c)
+void host_memory(const struct host_config *c)
 {
     size_t size = c->frames * PAGE_SIZE;
 
@@ -41,6 +41,14 @@ static void make_memory(const struct host_config *c)
                        (c->hole_end - c->hole_first) * PAGE_SIZE, PROT_NONE);
     }
     frame_limit = c->frames;
+    host_cpu_count = c->cpus;
+    for (unsigned int i = 0; i < HOST_MAX_CPUS; i++) {
+        host_cpus[i] = (struct host_cpu){ .id = i, .irq_on = true };
+    }
+    for (unsigned int i = 0; i < c->cpus; i++) {
+        cpumask_set(&cpu_online_mask, i);
+    }
+    host_tlb_init();
 }
 
 void host_cpu_enter(unsigned int cpu)
@@ -50,15 +58,7 @@ void host_cpu_enter(unsigned int cpu)
 
 void host_init(const struct host_config *c)
 {
-    make_memory(c);
-    host_cpu_count = c->cpus;
-    for (unsigned int i = 0; i < HOST_MAX_CPUS; i++) {
-        host_cpus[i] = (struct host_cpu){ .id = i, .irq_on = true };
-    }
-    for (unsigned int i = 0; i < c->cpus; i++) {
-        cpumask_set(&cpu_online_mask, i);
-    }
-    host_tlb_init();
+    host_memory(c);
     frame_init();
     if (c->hole_end > c->hole_first) {
         heap_add(MFN(0), MFN(c->hole_first));

@@ -27,6 +27,9 @@ struct host_config {
 /* Build the machine and start the core on it, up to where domains can be created; once per process.
  * This thread is cpu 0. */
 void host_init(const struct host_config *c);
+/* The first half of it, for a test that starts the core by start(): memory and cpus, nothing more.
+ */
+void host_memory(const struct host_config *c);
 /* This thread plays that cpu from now on. */
 void host_cpu_enter(unsigned int cpu);
 /* Load v on this cpu without the scheduler (NULL: the idle vcpu). */
@@ -94,6 +97,7 @@ struct host_hooks {
     int (*msi_setup)(const struct msi_source *src, unsigned int irq);
     bool (*efi)(unsigned int offset, const uint64_t args[5], uint64_t *status);
     int (*sleep)(unsigned int state, uint16_t val_a, uint16_t val_b);
+    void (*idle)(void); /* a cpu has nothing to do */
 };
 extern struct host_hooks host_hooks;
 

@@ -70,6 +70,9 @@ unsigned int port_cpu_start_others(void)
 
 void port_cpu_idle_wait(void)
 {
+    if (host_hooks.idle != NULL) {
+        host_hooks.idle();
+    }
 }
 
 /* A cpu that waits for ever is a dead-lock: nothing else runs on one thread. */

@@ -67,6 +67,7 @@ sweep-wraps := $(foreach f,heap_alloc heap_alloc_domain heap_alloc_shared pool_a
 $(foreach t,test_sweep test_sweep_calls,$(eval unit-$(t)-objs := tests/unit/mm_kit.o tests/unit/sweep_kit.o))
 unit-test_sweep-ldlibs := $(sweep-wraps)
 unit-test_sweep_calls-ldlibs := $(sweep-wraps)
+unit-y += test_start
 unit-y += test_explore test_explore_grants test_explore_ports
 $(foreach t,test_explore test_explore_grants test_explore_ports,$(eval unit-$(t)-objs := tests/unit/mm_kit.o tests/unit/explore.o))
 
