@@ -2,13 +2,14 @@
 # SPDX-License-Identifier: MIT
 """image.py [WHAT...]: makes the disk contents of the demonstration and of the system tests.
 
-WHAT: kernels guest dom0 stock disks esp all.  Everything comes from Debian packages, fetched with
+WHAT: kernels guest driver dom0 stock disks esp all.  Everything comes from Debian packages, fetched with
 `apt-get download` into build/cache and unpacked there; nothing is installed, no root rights,
 mounts or loop devices are needed.  Archives (cpio) are written by this script itself, so that they
 hold device nodes and root-owned files whoever runs it.
 
   build/image/vmlinuz-dom0, vmlinuz-guest    kernels of the two flavours
   build/image/guest.ird                      busybox guest
+  build/image/driver.ird                     busybox guest with joistd --backend (for tests)
   build/image/dom0.ird                       control domain: busybox and our tools
   build/image/stock.ird                      adds the stock Xen toolstack (for tests)
   build/image/disks.ird                      adds qemu-nbd and qemu-img to that (for tests)
@@ -35,6 +36,7 @@ DOM0_MODULES = """xen-privcmd xen-evtchn xen-gntdev xen-gntalloc xenfs xen-blkba
     virtio_pci virtio_blk virtio_net nvme ahci sd_mod e1000e 9p 9pnet_virtio ext4 crc32c_generic
     vfat nls_ascii nls_cp437 nls_iso8859-1 nls_utf8 efivarfs af_packet
     nf_tables nft_chain_nat nft_masq""".split()
+BACKEND_MODULES = "xen-blkback xen-netback bridge loop nbd nf_tables nft_chain_nat nft_masq ext4".split()
 GUEST_MODULES = "xen-blkfront xen-netfront crc32c_generic".split()
 STOCK_PACKAGES = """xen-utils-4.17 xen-utils-common xenstore-utils libxenmisc4.17 libxencall1
     libxendevicemodel1 libxenevtchn1 libxenforeignmemory1 libxengnttab1 libxenhypfs1 libxenstore4
@@ -367,6 +369,23 @@ def make_guest():
     say("image", "guest.ird %.1f MB" % (os.path.getsize(os.path.join(IMAGE, "guest.ird")) / 1e6))
 
 
+def make_driver():
+    """The guest with a daemon that serves disks and interfaces to other guests."""
+    _, kernel = kernels()
+    a = Archive()
+    skeleton(a, kernel, GUEST_MODULES + BACKEND_MODULES, demo("guest-inittab") + demo("driver-inittab"), demo("guest-rc"),
+             demo("guest-profile"))
+    a.program(os.path.join(BUILD, "tools", "joistd"), "usr/libexec/joist/joistd")
+    for name in ("qemu-nbd", "qemu-img"):
+        found = shutil.which(name)
+        if found:
+            a.program(found, "usr/bin/" + name)
+    helpers(a)
+    applets(a)
+    a.write(os.path.join(IMAGE, "driver.ird"))
+    say("image", "driver.ird %.1f MB" % (os.path.getsize(os.path.join(IMAGE, "driver.ird")) / 1e6))
+
+
 def our_tools():
     """(file, its place in the control domain) of each program that has been built."""
     out = []
@@ -516,7 +535,7 @@ def make_esp(efi=None, options="", cmdline=""):
     return image
 
 
-STEPS = {"kernels": make_kernels, "guest": make_guest, "dom0": make_dom0, "stock": make_stock, "disks": make_disks, "esp": make_esp}
+STEPS = {"kernels": make_kernels, "guest": make_guest, "driver": make_driver, "dom0": make_dom0, "stock": make_stock, "disks": make_disks, "esp": make_esp}
 
 
 def make(*what):

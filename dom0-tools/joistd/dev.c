@@ -19,10 +19,12 @@
 #include "common/log.h"
 #include "joistd/config.h"
 #include "joistd/devhost.h"
+#include "joistd/dev_remote.h"
 #include "joistd/joistd.h"
 
 #define LOCK_FILE   "/run/joist/devices.lock"
-#define NODES_SHOWN 64 /* of a directory that a guest may have filled */
+#define LOOK_AGAIN  500 /* ms: what is waited for may be something that no node tells */
+#define NODES_SHOWN 64  /* of a directory that a guest may have filled */
 
 static const struct dev_host *const hosts[DEV_KINDS] = {
     [DEV_VBD] = &disk_host, [DEV_VIF] = &vif_host, [DEV_CONSOLE] = &channel_host,
@@ -78,22 +80,22 @@ int dev_set(struct dev_work *w, const char *dir, const char *node, const char *f
     return store_apply(w->s, &set, 1, STORE_TIMEOUT_JOB);
 }
 
-int dev_wait_state(struct dev_work *w, const char *path, unsigned int mask, unsigned int timeout_ms,
-                   int *last)
+bool dev_wait(struct dev_work *w, const char *path, bool (*is_over)(struct dev_work *w, void *arg),
+              void *arg, unsigned int timeout_ms)
 {
     uint64_t end = evloop_now_ms() + timeout_ms;
     struct store_event e;
     uint64_t now;
-    int state;
+    bool is_hit;
 
     store_watch(w->s, path, "wait");
     for (;;) {
         while (store_next_event(w->s, &e)) {
             store_event_free(&e);
         }
-        state = read_state(w, path);
+        is_hit = is_over(w, arg);
         now = evloop_now_ms();
-        if ((state >= 0 && state < 32 && ((mask >> state) & 1) != 0) || now >= end) {
+        if (is_hit || now >= end) {
             break;
         }
         if (store_fd(w->s) < 0) {
@@ -101,13 +103,36 @@ int dev_wait_state(struct dev_work *w, const char *path, unsigned int mask, unsi
         } else {
             struct pollfd p = { .fd = store_fd(w->s), .events = POLLIN };
 
-            poll(&p, 1, (int)(end - now));
+            poll(&p, 1, end - now < LOOK_AGAIN ? (int)(end - now) : LOOK_AGAIN);
             store_pump(w->s);
         }
     }
     store_unwatch(w->s, path, "wait");
-    *last = state;
-    return state >= 0 && state < 32 && ((mask >> state) & 1) != 0 ? state : -ETIMEDOUT;
+    return is_hit;
+}
+
+struct state_wait {
+    const char *path;
+    unsigned int mask;
+    int last;
+};
+
+static bool is_in_state(struct dev_work *w, void *arg)
+{
+    struct state_wait *s = arg;
+
+    s->last = read_state(w, s->path);
+    return s->last >= 0 && s->last < 32 && ((s->mask >> s->last) & 1) != 0;
+}
+
+int dev_wait_state(struct dev_work *w, const char *path, unsigned int mask, unsigned int timeout_ms,
+                   int *last)
+{
+    struct state_wait s = { .path = path, .mask = mask };
+    bool is_hit = dev_wait(w, path, is_in_state, &s, timeout_ms);
+
+    *last = s.last;
+    return is_hit ? s.last : -ETIMEDOUT;
 }
 
 int dev_backend_id(struct dev_work *w, const struct device *dev, uint16_t *id)
@@ -137,11 +162,20 @@ int dev_backend_id(struct dev_work *w, const struct device *dev, uint16_t *id)
         }
     }
     free(names);
-    if (i == count) {
+    if (i == count || !remote_is_alive(w, *id)) {
         fail_set(w->f, -ESRCH, "device", dev->where, "backend=%s: there is no such domain", text);
         return fail_remedy(w->f, "start the domain with the back end first");
     }
+    if (*id == w->domid) {
+        fail_set(w->f, -EINVAL, "device", dev->where, "backend=%s: that is the guest itself", text);
+        return fail_remedy(w->f, "name another domain, or leave backend= out");
+    }
     return 0;
+}
+
+const struct dev_host *dev_host_of(const struct dev_class *class)
+{
+    return hosts[class->kind];
 }
 
 /* --- back ends in this kernel ----------------------------------------------------------------- */
@@ -154,9 +188,9 @@ static bool has_driver(const struct dev_class *class)
     return access(path, F_OK) == 0;
 }
 
-/* Loads the module of a back end if it is not there yet. */
-static int need_driver(struct dev_work *w, const struct device *dev, const char *module)
+int dev_need_driver(struct dev_work *w, const struct device *dev)
 {
+    const char *module = hosts[dev->class->kind]->module;
     pid_t pid;
 
     if (has_driver(dev->class)) {
@@ -178,9 +212,8 @@ static int need_driver(struct dev_work *w, const struct device *dev, const char 
     return fail_remedy(w->f, "load its module: modprobe %s", module);
 }
 
-/* Waits until the kernel has let go of its half of a device. */
-static bool wait_unbound(struct dev_work *w, const struct dev_class *class, unsigned int id,
-                         unsigned int timeout_ms)
+bool dev_wait_unbound(struct dev_work *w, const struct dev_class *class, unsigned int id,
+                      unsigned int timeout_ms)
 {
     char path[96];
     unsigned int waited;
@@ -236,7 +269,10 @@ static int connect_back(struct dev_work *w, const struct device *dev, uint16_t b
     int rc;
 
     dev_paths(&at, dev->class, w->domid, backend, dev->id);
-    if (host->module != NULL || backend != 0) {
+    if (backend != 0) {
+        return remote_wait_plugged(w, dev, backend, &at);
+    }
+    if (host->module != NULL) {
         snprintf(path, sizeof(path), "%s/state", at.back);
         rc = dev_wait_state(w, path,
                             1u << XB_INIT_WAIT | 1u << XB_INITIALISED | 1u << XB_CONNECTED |
@@ -244,12 +280,13 @@ static int connect_back(struct dev_work *w, const struct device *dev, uint16_t b
                             DEV_BACKEND_WAIT, &state);
         if (rc < 0 || state >= XB_CLOSING) {
             fail_set(w->f, rc < 0 ? rc : -EIO, "device", dev->where,
-                     "%s %u: waited for the back end %s in domain %u, which is in state %s",
-                     dev->class->noun, dev->id, at.back, backend, dev_state_name(state));
+                     "%s %u: waited %d s for the back end %s in domain %u, which is in state %s",
+                     dev->class->noun, dev->id, DEV_BACKEND_WAIT / 1000, at.back, backend,
+                     dev_state_name(state));
             return fail_remedy(w->f, "see the kernel's log of that domain");
         }
     }
-    rc = host->plug != NULL && backend == 0 ? host->plug(w, dev, &at) : 0;
+    rc = host->plug != NULL ? host->plug(w, dev, &at) : 0;
     if (rc != 0) {
         snprintf(path, sizeof(path), "/local/domain/%u/error/backend/%s/%u/%u", backend,
                  dev->class->name, w->domid, dev->id);
@@ -278,7 +315,7 @@ int dev_add_from(struct dev_work *w, const struct config *c, unsigned int first)
 
         rc = dev_backend_id(w, c->devices[i], &backend[i]);
         if (rc == 0 && host->module != NULL && backend[i] == 0) {
-            rc = need_driver(w, c->devices[i], host->module);
+            rc = dev_need_driver(w, c->devices[i]);
         }
     }
     for (; rc == 0 && done < c->device_count; done++) {
@@ -428,8 +465,9 @@ int dev_remove(struct dev_work *w, const struct dev_class *class, unsigned int i
     int rc;
 
     snprintf(path, sizeof(path), "%s/state", at.front);
-    /* a front end that never came has nothing to close */
-    force = force || read_state(w, path) <= XB_INITIALISING;
+    /* a front end that never came has nothing to close; a back end that has gone closes nothing */
+    force = force || read_state(w, path) <= XB_INITIALISING ||
+            (backend != 0 && !remote_is_alive(w, backend));
     rc = say_offline(w, &at, force);
     if (rc != 0) {
         fail_set(w->f, rc, "store", w->name, "%s cannot be written: %s", at.back, strerror(-rc));
@@ -441,7 +479,9 @@ int dev_remove(struct dev_work *w, const struct dev_class *class, unsigned int i
             return rc;
         }
     }
-    if (host->module != NULL && backend == 0 && !wait_unbound(w, class, id, DEV_CLOSE_WAIT)) {
+    if (backend != 0) {
+        remote_wait_unplugged(w, class, id, backend, &at, evloop_now_ms() + DEV_CLOSE_WAIT);
+    } else if (host->module != NULL && !dev_wait_unbound(w, class, id, DEV_CLOSE_WAIT)) {
         log_warn("%s: the kernel keeps its back end of %s %u", w->name, class->noun, id);
     }
     return finish_remove(w, class, id, &at, backend);
@@ -471,7 +511,7 @@ static size_t find_devices(struct dev_work *w, const struct config *keep, struct
         if (class == NULL) {
             continue;
         }
-        snprintf(dir, sizeof(dir), "/libxl/%u/device/%s", w->domid, class->name);
+        snprintf(dir, sizeof(dir), "%s/%u/device/%s", dev_private_root(), w->domid, class->name);
         if (store_list(w->s, 0, dir, &names, &n) != 0) {
             continue;
         }
@@ -490,6 +530,24 @@ static size_t find_devices(struct dev_work *w, const struct config *keep, struct
         free(names);
     }
     return count;
+}
+
+/* The directory above the devices that another domain gave, if it is empty. */
+static void remove_remote_parent(struct dev_work *w, const struct found *f)
+{
+    char path[96];
+    struct store_node node = { path, NULL, NULL };
+    char *names;
+    size_t count;
+
+    snprintf(path, sizeof(path), "/local/domain/%u/backend/%s/%u", f->backend, f->class->name,
+             w->domid);
+    if (store_list(w->s, 0, path, &names, &count) == 0) {
+        free(names);
+        if (count == 0) {
+            store_apply(w->s, &node, 1, STORE_TIMEOUT_JOB);
+        }
+    }
 }
 
 /* The directories above the devices: empty now. */
@@ -529,20 +587,28 @@ void dev_remove_all(struct dev_work *w, const struct config *keep)
 {
     struct found *found = calloc(DEV_MAX, sizeof(*found));
     size_t count = found != NULL ? find_devices(w, keep, found) : 0;
+    uint64_t end; /* of waiting for other domains, however many devices they gave */
     size_t i;
 
     for (i = 0; i < count; i++) { /* all are told before the first is waited for */
         say_offline(w, &found[i].at, true);
     }
+    end = evloop_now_ms() + DEV_CLOSE_WAIT;
     for (i = 0; i < count; i++) {
         const struct dev_host *host = hosts[found[i].class->kind];
 
-        if (host->module != NULL && found[i].backend == 0 &&
-            !wait_unbound(w, found[i].class, found[i].id, DEV_CLOSE_WAIT)) {
+        if (found[i].backend != 0) {
+            remote_wait_unplugged(w, found[i].class, found[i].id, found[i].backend, &found[i].at,
+                                  end);
+        } else if (host->module != NULL &&
+                   !dev_wait_unbound(w, found[i].class, found[i].id, DEV_CLOSE_WAIT)) {
             log_warn("%s: the kernel keeps its back end of %s %u", w->name, found[i].class->noun,
                      found[i].id);
         }
         finish_remove(w, found[i].class, found[i].id, &found[i].at, found[i].backend);
+        if (found[i].backend != 0) {
+            remove_remote_parent(w, &found[i]);
+        }
     }
     free(found);
     dev_sweep(w, keep);
@@ -558,13 +624,18 @@ int dev_resize(struct dev_work *w, const struct device *dev)
     if (host->resize == NULL) {
         return fail_set(w->f, -EOPNOTSUPP, "resize", w->name, "a %s has no size", dev->class->noun);
     }
+    if (dev->backend[0] != '\0') {
+        fail_set(w->f, -EOPNOTSUPP, "resize", w->name, "%s %u comes from the domain %s",
+                 dev->class->noun, dev->id, dev->backend);
+        return fail_remedy(w->f, "a block device's new size it tells by itself; detach and attach "
+                                 "a disk that is a file");
+    }
     return host->resize(w, dev);
 }
 
 /* --- lists ----------------------------------------------------------------------------------- */
 
-/* A front end's nodes hold what the guest likes: nothing of it may steer the reader's terminal. */
-static void make_printable(char *text)
+void dev_make_printable(char *text)
 {
     for (; *text != '\0'; text++) {
         if ((unsigned char)*text < ' ' || (unsigned char)*text > '~') {
@@ -587,7 +658,7 @@ static json_t *nodes_of(struct dev_work *w, const char *dir)
     }
     for (i = 0, at = names; i < count && i < NODES_SHOWN; i++, at += strlen(at) + 1) {
         if (dev_get(w, dir, at, value, sizeof(value))) {
-            make_printable(value);
+            dev_make_printable(value);
             json_object_set_new(out, at, json_string(value));
         }
     }

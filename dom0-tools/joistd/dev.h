@@ -144,6 +144,8 @@ struct dev_nodes *dev_nodes_new(void);
 void dev_nodes_free(struct dev_nodes *n);
 /* Adds all nodes of one device: front end, back end, private copy. */
 void dev_nodes_add(struct dev_nodes *n, const struct dev_env *env, const struct device *dev);
+/* In a domain with back ends: adds of one device only what the private copy there is to know. */
+void dev_nodes_note(struct dev_nodes *n, const struct dev_env *env, const struct device *dev);
 /* The nodes so far, valid until the next one is added; NULL when memory has run out. */
 const struct store_node *dev_nodes_list(const struct dev_nodes *n, size_t *count);
 
@@ -191,7 +193,7 @@ struct dev_work {
 struct dev_paths {
     char front[96];
     char back[96];
-    char priv[96]; /* our own copy, which no guest can change */
+    char priv[96]; /* our own copy, which no front end can change */
 };
 
 /* A number of devices ends so: online = 0, both ends close (or the front end's nodes are removed),
@@ -251,9 +253,26 @@ void dev_sweep(struct dev_work *w, const struct config *keep);
    the state, or -ETIMEDOUT with *last the state seen last. */
 int dev_wait_state(struct dev_work *w, const char *path, unsigned int mask, unsigned int timeout_ms,
                    int *last);
+/* The same for anything: until is_over(), which is asked at each change of the node and now and
+   then.  Whether it was. */
+bool dev_wait(struct dev_work *w, const char *path, bool (*is_over)(struct dev_work *w, void *arg),
+              void *arg, unsigned int timeout_ms);
 const char *dev_state_name(int state);
+/* What other domains write may steer nobody's terminal: bytes that are no plain ASCII become '?'.
+ */
+void dev_make_printable(char *text);
+const struct dev_host *dev_host_of(const struct dev_class *class);
+/* Loads the module of the device's back end if this kernel does not have it; -ENODEV. */
+int dev_need_driver(struct dev_work *w, const struct device *dev);
+/* Waits until this kernel has let go of its half of a device; whether it has. */
+bool dev_wait_unbound(struct dev_work *w, const struct dev_class *class, unsigned int id,
+                      unsigned int timeout_ms);
 void dev_paths(struct dev_paths *at, const struct dev_class *class, uint16_t domid,
                uint16_t backend_id, unsigned int id);
+/* The directory of the private copies: /libxl, in another domain than the control domain one in its
+   own nodes (relative), which the daemon there chooses before it does anything else. */
+const char *dev_private_root(void);
+void dev_set_private_root(const char *dir);
 /* The domain that a device's `backend` means; -ESRCH with the failure set. */
 int dev_backend_id(struct dev_work *w, const struct device *dev, uint16_t *id);
 /* Sets one node of a back end (`hotplug-status` and its like). */

@@ -16,6 +16,7 @@ struct dev_nodes {
     size_t count;
     size_t room;
     bool is_short; /* memory ran out */
+    bool is_note;  /* only the private copy, and of it what is read again */
     struct dev_paths at;
 };
 
@@ -45,6 +46,34 @@ const struct store_node *dev_nodes_list(const struct dev_nodes *n, size_t *count
     return n->is_short ? NULL : n->node;
 }
 
+static const char *private_root = "/libxl";
+
+const char *dev_private_root(void)
+{
+    return private_root;
+}
+
+void dev_set_private_root(const char *dir)
+{
+    private_root = dir;
+}
+
+/* Whether a note has that node: what unplug() and the check of sharing look at, no more, since its
+   nodes are counted against a domain's quota. */
+static bool is_noted(const struct dev_nodes *n, const char *dir, const char *node)
+{
+    static const char *const noted[] = { "identity", "node",   "guest", "mode",
+                                         "dev",      "script", "ip",    "vifname" };
+    size_t i;
+
+    for (i = 0; dir == n->at.priv && i < sizeof(noted) / sizeof(noted[0]); i++) {
+        if (strcmp(node, noted[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Takes over `value`. */
 static void put(struct dev_nodes *n, const char *dir, const char *node, char *value,
                 const char *perms)
@@ -53,6 +82,10 @@ static void put(struct dev_nodes *n, const char *dir, const char *node, char *va
     struct store_node new = { .value = value };
     char path[256];
 
+    if (n->is_note && !is_noted(n, dir, node)) {
+        free(value);
+        return;
+    }
     snprintf(path, sizeof(path), "%s%s%s", dir, node[0] != '\0' ? "/" : "", node);
     new.path = strdup(path);
     new.perms = perms != NULL ? strdup(perms) : NULL;
@@ -116,7 +149,8 @@ void dev_paths(struct dev_paths *at, const struct dev_class *class, uint16_t dom
     snprintf(at->front, sizeof(at->front), "/local/domain/%u/device/%s/%u", domid, class->name, id);
     snprintf(at->back, sizeof(at->back), "/local/domain/%u/backend/%s/%u/%u", backend_id,
              class->name, domid, id);
-    snprintf(at->priv, sizeof(at->priv), "/libxl/%u/device/%s/%u", domid, class->name, id);
+    snprintf(at->priv, sizeof(at->priv), "%s/%u/device/%s/%u", private_root, domid, class->name,
+             id);
 }
 
 void dev_nodes_add(struct dev_nodes *n, const struct dev_env *env, const struct device *dev)
@@ -140,7 +174,18 @@ void dev_nodes_add(struct dev_nodes *n, const struct dev_env *env, const struct 
     put(n, n->at.back, "frontend", strdup(n->at.front), NULL);
     dev_back(n, "frontend-id", "%u", env->domid);
     dev_back(n, "online", "1");
+    if (env->backend_id != 0) { /* the daemon there reads the entry as we have read it */
+        put(n, n->at.back, "entry", strdup(dev->text), NULL);
+        put(n, n->at.back, "domain", strdup(env->name), NULL);
+    }
     dev->class->nodes(n, env, dev);
     dev_front(n, "state", "%d", XB_INITIALISING);
     dev_back(n, "state", "%d", XB_INITIALISING);
+}
+
+void dev_nodes_note(struct dev_nodes *n, const struct dev_env *env, const struct device *dev)
+{
+    n->is_note = true;
+    dev_paths(&n->at, dev->class, env->domid, env->backend_id, dev->id);
+    dev->class->nodes(n, env, dev);
 }

@@ -145,7 +145,14 @@ int disk_number(const char *vdev, unsigned int *number, unsigned int *partition)
 /* --- one entry ------------------------------------------------------------------------------- */
 
 /* What has been given already: each thing at most once. */
-enum { HAS_TARGET = 1, HAS_FORMAT = 2, HAS_VDEV = 4, HAS_ACCESS = 8, HAS_TYPE = 16 };
+enum {
+    HAS_TARGET = 1,
+    HAS_FORMAT = 2,
+    HAS_VDEV = 4,
+    HAS_ACCESS = 8,
+    HAS_TYPE = 16,
+    HAS_BACKEND = 32
+};
 
 struct reader {
     struct dev_parse *p;
@@ -154,6 +161,7 @@ struct reader {
     struct dev_word w;
     unsigned int has;
     const char *base; /* directory of a relative target */
+    bool is_relative; /* to a directory of this machine */
 };
 
 static int once(struct reader *r, unsigned int what, const char *noun)
@@ -174,6 +182,7 @@ static int take_target(struct reader *r)
     if (once(r, HAS_TARGET, "the target") != 0) {
         return r->p->f->code;
     }
+    r->is_relative = path[0] != '/' && r->base == r->p->cwd;
     n = snprintf(r->d->path, sizeof(r->d->path), "%s%s%s", path[0] == '/' ? "" : r->base, slash,
                  path);
     if (path[0] == '\0') {
@@ -267,9 +276,15 @@ static int take_devtype(struct reader *r)
 
 static int take_backend(struct reader *r)
 {
+    if (once(r, HAS_BACKEND, "the backend") != 0) {
+        return r->p->f->code;
+    }
+    if (r->w.value[0] == '\0' || strlen(r->w.value) >= sizeof(r->dev->backend)) {
+        return dev_bad(r->p, r->w.value_at, "backend=\"%.32s\" is no name or id of a domain",
+                       r->w.value);
+    }
     if (strcmp(r->w.value, "0") != 0 && strcmp(r->w.value, "Domain-0") != 0) {
-        return dev_bad(r->p, r->w.value_at,
-                       "\"%.32s\": disks come from the control domain in this version", r->w.value);
+        snprintf(r->dev->backend, sizeof(r->dev->backend), "%s", r->w.value);
     }
     return 0;
 }
@@ -431,6 +446,11 @@ static int disk_parse(struct dev_parse *p, struct device *dev)
     if (rc == 0 && (r->has & HAS_VDEV) == 0) {
         rc = dev_bad(p, 0, "a disk needs a virtual device, such as vdev=xvda");
     }
+    if (rc == 0 && r->is_relative && dev->backend[0] != '\0') {
+        rc = dev_bad(p, 0,
+                     "the target must begin with / where backend= names another domain: it is "
+                     "a file there");
+    }
     if (rc == 0 && d->is_cdrom) {
         d->access = DISK_READ;
     }
@@ -438,11 +458,12 @@ static int disk_parse(struct dev_parse *p, struct device *dev)
     if (rc == 0) {
         static const char *const access[] = { "ro", "rw", "w!" };
 
-        dev_save_as(dev, "format=%s,vdev=%s,access=%s%s%s%s%s,target=%s",
+        dev_save_as(dev, "format=%s,vdev=%s,access=%s%s%s%s%s%s%s,target=%s",
                     d->format == DISK_VPC ? "vhd" : disk_format_name(d->format), d->vdev,
                     access[d->access], d->is_cdrom ? ",devtype=cdrom" : "",
                     d->no_discard ? ",no-discard" : "", d->is_direct_safe ? ",direct-io-safe" : "",
-                    d->is_untrusted ? ",untrusted" : "", d->path);
+                    d->is_untrusted ? ",untrusted" : "", dev->backend[0] != '\0' ? ",backend=" : "",
+                    dev->backend, d->path);
     }
     return rc;
 }
@@ -457,6 +478,7 @@ static int disk_finish(const struct config *c, struct device *dev, struct fail *
         const struct disk *o = c->devices[i]->own;
 
         if (c->devices[i]->class == dev->class && strcmp(o->path, d->path) == 0 &&
+            strcmp(c->devices[i]->backend, dev->backend) == 0 &&
             (o->access != DISK_READ || d->access != DISK_READ) && d->access != DISK_SHARED) {
             fail_set(f, -EBUSY, "config", dev->where, "%s is the guest's %s too", d->path, o->vdev);
             return fail_remedy(f, "make both read-only, or use access w! if the guest can bear it");

@@ -59,16 +59,17 @@ static int check_guests(struct dev_work *w, const struct disk *d)
     size_t k;
     int rc = 0;
 
-    if (store_list(w->s, 0, "/libxl", &domids, &domain_count) != 0) {
+    if (store_list(w->s, 0, dev_private_root(), &domids, &domain_count) != 0) {
         return 0;
     }
     for (i = 0, domid = domids; i < domain_count; i++, domid += strlen(domid) + 1) {
-        snprintf(dir, sizeof(dir), "/libxl/%.8s/device/vbd", domid);
+        snprintf(dir, sizeof(dir), "%.24s/%.8s/device/vbd", dev_private_root(), domid);
         if (store_list(w->s, 0, dir, &ids, &count) != 0) {
             continue;
         }
         for (k = 0, id = ids; k < count && rc == 0; k++, id += strlen(id) + 1) {
-            snprintf(dir, sizeof(dir), "/libxl/%.8s/device/vbd/%.16s", domid, id);
+            snprintf(dir, sizeof(dir), "%.24s/%.8s/device/vbd/%.16s", dev_private_root(), domid,
+                     id);
             rc = check_against(w, d, dir, domid);
         }
         free(ids);
@@ -279,23 +280,22 @@ static int wait_opened(struct dev_work *w, const struct device *dev, const struc
 static int disk_plug(struct dev_work *w, const struct device *dev, const struct dev_paths *at)
 {
     const struct disk *d = dev->own;
-    char path[4][128];
+    char path[3][128];
     char number[32];
     struct store_node node[] = {
         { path[0], d->node, NULL },
         { path[1], d->node, NULL },
-        { path[2], "connected", NULL },
-        { path[3], number, NULL },
+        { path[2], number, NULL },
     };
     int rc;
 
     snprintf(number, sizeof(number), "%x:%x", d->major, d->minor);
     snprintf(path[0], sizeof(path[0]), "%s/physical-device-path", at->priv);
     snprintf(path[1], sizeof(path[1]), "%s/physical-device-path", at->back);
-    snprintf(path[2], sizeof(path[2]), "%s/hotplug-status", at->back);
-    snprintf(path[3], sizeof(path[3]), "%s/physical-device", at->back);
-    rc = store_apply(w->s, node, 4, 10000);
-    return rc == 0 ? wait_opened(w, dev, at) : rc;
+    snprintf(path[2], sizeof(path[2]), "%s/physical-device", at->back);
+    rc = store_apply(w->s, node, 3, 10000);
+    rc = rc == 0 ? wait_opened(w, dev, at) : rc;
+    return rc == 0 ? dev_set(w, at->back, "hotplug-status", "connected") : rc;
 }
 
 static void disk_unplug(struct dev_work *w, unsigned int id, const struct dev_paths *at)

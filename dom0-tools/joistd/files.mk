@@ -9,7 +9,7 @@ joist-config-y += dom0-tools/joistd/bootcfg.o $(boot-y)
 
 tools-y += joistd
 tool-joistd-y := $(addprefix dom0-tools/joistd/,main.o api.o verbs.o names.o guest.o life.o job.o \
-    state.o host.o skeleton.o report.o dev.o devop.o verbs_dev.o disk_host.o loop.o vfb_host.o vfb_screen.o \
+    state.o host.o skeleton.o report.o dev.o dev_remote.o backend.o devop.o verbs_dev.o disk_host.o loop.o vfb_host.o vfb_screen.o \
     nbd.o) $(joist-config-y) dom0-tools/libjoist/store.o \
     $(addprefix dom0-tools/build/,pvbuild.o domain.o memory.o context.o image.o unpack.o) \
     $(libjoist-y) $(libjoist-port-y)

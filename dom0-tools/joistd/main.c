@@ -10,6 +10,7 @@
 #include "common/daemon.h"
 #include "common/log.h"
 #include "joistd/api.h"
+#include "joistd/backend.h"
 #include "joistd/skeleton.h"
 #include "joistd/vfb.h"
 #include "joistd/vfb_screen.h"
@@ -23,6 +24,7 @@ static const char usage[] =
     "Owns the guests: creates, watches, restarts and destroys them for joist(8).\n"
     "  --foreground       stay attached and log to standard error\n"
     "  --verbose          log more; may be repeated\n"
+    "  --backend          in a guest that serves disks and interfaces to others: do only that\n"
     "  --check            look whether it could start, say so, and end\n"
     "  --pid-file FILE    instead of /run/joist/joistd.pid\n"
     "  --socket PATH      instead of /run/joist/joistd.sock\n"
@@ -35,6 +37,7 @@ struct options {
     const char *socket;
     const char *state_dir;
     const char *log_dir;
+    bool is_backend;
 };
 
 /* --- the store ------------------------------------------------------------------------------- */
@@ -183,13 +186,14 @@ static int check(const struct options *o)
 
 static int parse(int argc, char **argv, struct options *o)
 {
-    enum { OPT_SOCKET = DAEMON_OPT_OWN, OPT_STATE_DIR, OPT_LOG_DIR, OPT_VERSION };
+    enum { OPT_SOCKET = DAEMON_OPT_OWN, OPT_STATE_DIR, OPT_LOG_DIR, OPT_VERSION, OPT_BACKEND };
     static const struct option longs[] = {
         DAEMON_LONG_OPTIONS,
         { "socket", required_argument, NULL, OPT_SOCKET },
         { "state-dir", required_argument, NULL, OPT_STATE_DIR },
         { "log-dir", required_argument, NULL, OPT_LOG_DIR },
         { "version", no_argument, NULL, OPT_VERSION },
+        { "backend", no_argument, NULL, OPT_BACKEND },
         { 0 },
     };
     int c;
@@ -205,6 +209,9 @@ static int parse(int argc, char **argv, struct options *o)
             break;
         case OPT_LOG_DIR:
             o->log_dir = optarg;
+            break;
+        case OPT_BACKEND:
+            o->is_backend = true;
             break;
         case OPT_VERSION:
             puts("joistd " JOIST_VERSION);
@@ -233,9 +240,11 @@ int main(int argc, char **argv)
         return rc > 0 ? 0 : 2;
     }
     if (o.daemon.is_check) {
-        return check(&o);
+        return o.is_backend ? backend_check() : check(&o);
     }
-    make_dirs(o.state_dir, 0700);
+    if (!o.is_backend) {
+        make_dirs(o.state_dir, 0700);
+    }
     make_dirs(o.log_dir, 0755);
     make_dirs("/run/joist", 0755);
     snprintf(run_dir, sizeof(run_dir), "%s", o.socket);
@@ -247,7 +256,7 @@ int main(int argc, char **argv)
     if (daemon_start(&o.daemon, log) != 0) {
         return 1;
     }
-    rc = run(&d, &o);
+    rc = o.is_backend ? backend_run(&o.daemon) : run(&d, &o);
     daemon_end(&o.daemon);
     return rc == 0 ? 0 : 1;
 }

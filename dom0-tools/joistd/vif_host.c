@@ -85,9 +85,12 @@ static int check_bridge(struct dev_work *w, struct net *n, const struct device *
 static int check_names(struct dev_work *w, struct net *n, const struct device *dev,
                        const struct vif *v)
 {
+    char own[VIF_NAME_MAX + 1] = ""; /* it has the name already if a killed daemon gave it */
     struct net_link link;
 
-    if (v->vifname[0] != '\0' && net_find(n, v->vifname, &link) == 0) {
+    find_interface(w->domid, dev->id, own);
+    if (v->vifname[0] != '\0' && strcmp(v->vifname, own) != 0 &&
+        net_find(n, v->vifname, &link) == 0) {
         fail_set(w->f, -EEXIST, "network", dev->where, "an interface %s exists", v->vifname);
         return fail_remedy(w->f, "choose another vifname=");
     }

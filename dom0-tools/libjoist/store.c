@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The store client: wire protocol of the store over its unix socket. */
+/* The store client: wire protocol of the store over its unix socket or the kernel's xenbus device.
+ */
 #include "libjoist/store.h"
 
 #include <errno.h>
@@ -9,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
@@ -33,6 +35,7 @@ struct watch {
 
 struct store {
     int fd;
+    bool is_device; /* the kernel's xenbus device instead of the daemon's socket */
     uint32_t req_id;
     struct watch *watches; /* set again after a reconnect */
     struct queued *first;
@@ -70,6 +73,7 @@ static int connect_once(struct store *s)
 {
     const char *path = getenv("XENSTORED_PATH");
     struct sockaddr_un sa = { .sun_family = AF_UNIX };
+    struct stat st;
 
     drop(s);
     if (path == NULL) {
@@ -77,6 +81,11 @@ static int connect_once(struct store *s)
     }
     if (strlen(path) >= sizeof(sa.sun_path)) {
         return -ENAMETOOLONG;
+    }
+    s->is_device = stat(path, &st) == 0 && !S_ISSOCK(st.st_mode);
+    if (s->is_device) {
+        s->fd = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+        return s->fd >= 0 ? 0 : -errno;
     }
     memcpy(sa.sun_path, path, strlen(path) + 1);
     s->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -267,7 +276,7 @@ static int send_all(struct store *s, const void *data, size_t size, int64_t end)
     int rc;
 
     while (size > 0) {
-        n = send(s->fd, p, size, MSG_NOSIGNAL);
+        n = s->is_device ? write(s->fd, p, size) : send(s->fd, p, size, MSG_NOSIGNAL);
         if (n >= 0) {
             p += n;
             size -= (size_t)n;

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A client of the store over its unix socket.  Requests are synchronous (one at a time, each with a
- * time limit); watch events that arrive meanwhile are queued.  When the connection is lost every
- * call returns -ENOTCONN until store_reconnect() succeeds, which sets the watches again, so that
- * each fires once: the caller then looks again at what it watches.
+ * A client of the store over its unix socket, or over the kernel's xenbus device where that is what
+ * XENSTORED_PATH names (the only way in a domain that is not the store's).  Requests are
+ * synchronous (one at a time, each with a time limit); watch events that arrive meanwhile are
+ * queued.  When the connection is lost every call returns -ENOTCONN until store_reconnect()
+ * succeeds, which sets the watches again, so that each fires once: the caller then looks again at
+ * what it watches.
  */
 #pragma once
 

@@ -4,6 +4,7 @@ import re
 import time
 
 import guests
+import networks
 from daemons import answers
 from system import Skip, demand
 
@@ -264,6 +265,46 @@ def killed(h, args):
         after.pop(d, None)
     same(before, after)
     demand(total(h.must("sha256sum <" + path)) == want, "a file given read-only was changed")
+
+
+def reboots(h, args):
+    """A guest with a disk and an interface reboots over and over, writing and sending each time: loop devices, grants, ports,
+    nodes, descriptors, interfaces and memory are as before."""
+    count = 50 if args.long else 3
+    networks.bridge_up(h)
+    path, _ = image(h, "turns.img", 8)
+    reboot_guest(h, path, 1)                        # what is allocated once, is now
+    h.must("xenstore-write /local/domain/0/backend/vif '' /local/domain/0/error/backend/vif ''")
+    before = dict(baseline(h), interfaces=sorted(h.sh("ls /sys/class/net").split()))
+    t = time.monotonic()
+    reboot_guest(h, path, count)
+    each = (time.monotonic() - t) / (count + 1)
+    after = dict(baseline(h), interfaces=sorted(h.sh("ls /sys/class/net").split()))
+    same(before, after)
+    return "%d reboots, %.1f s each; %s" % (count, each, dict(after["held"]).get("0", ""))
+
+
+def reboot_guest(h, path, count):
+    """Starts a guest, lets it work, reboots it `count` times, destroys it."""
+    h.create("r1", 'disk=["%s,raw,xvda,rw"]' % path, 'vif=["bridge=xenbr0,mac=00:16:3e:00:00:91,ip=10.0.0.91"]')
+    for turn in range(count + 1):
+        mark = "turn%04d" % turn
+        out = h.on_console("r1", "ip addr add 10.0.0.91/24 dev eth0; ip link set eth0 up; ping -c 1 -W 5 %s" % networks.HOST,
+                           "echo %s >/tmp/m; dd if=/tmp/m of=/dev/xvda bs=512 seek=%d conv=sync,fsync 2>&1" % (mark, turn),
+                           "(while :; do dd if=/dev/zero of=/dev/xvda bs=64k seek=16 conv=fsync 2>/dev/null; done) & "
+                           "(ping -q -i 0.05 %s >/dev/null 2>&1) &" % networks.HOST)
+        demand("1 packets received" in out[0], "turn %d: no answer to the guest's ping: %r" % (turn, out[0]))
+        demand(mark in h.sh("dd if=%s bs=512 skip=%d count=1 2>/dev/null" % (path, turn)), "turn %d: %r" % (turn, out[1]))
+        if turn < count:
+            dom = h.domains()["r1"][0]
+            h.must_tool("reboot r1")
+            for _ in range(120):
+                if h.domains().get("r1", (dom,))[0] != dom:
+                    break
+                h.cmd("usleep 250000")
+            demand(h.domains().get("r1", (dom,))[0] != dom, "turn %d: no new domain after reboot" % turn)
+    h.must_tool("destroy r1")
+    h.gone("r1")
 
 
 def settled(h, name, steady):

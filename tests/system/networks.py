@@ -121,7 +121,7 @@ def cycles(h, args):
     attach(h, "n1", "mac=00:16:3e:00:00:77")          # what is made once, is now
     h.must_tool("network-detach n1 1")
     before = baseline(h)
-    count = 50 if args.long else 10
+    count = 100 if args.long else 10
     on(h, "n1", "(setsid nc -ll -p 98 -e /bin/cat </dev/null >/dev/null 2>&1 &)")
     h.must("(while :; do head -c 100000 /dev/zero; usleep 200000; done | nc %s 98 >/tmp/echo 2>&1 &)" % GUESTS["n1"])
     on(h, "n1", "(ping -q -s 8000 -i 0.1 %s >/dev/null 2>&1 &)" % HOST)

@@ -15,6 +15,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import system  # noqa: E402
 from system import harness, image  # noqa: E402
 import blocks  # noqa: E402
+import backends  # noqa: E402
 import attacks  # noqa: E402
 import boots  # noqa: E402
 import commands  # noqa: E402
@@ -43,7 +44,9 @@ GROUPS = [
     ("devices", {"extra": system.device_args, "vga": True},
      [devices.disks, devices.network, devices.efi_variables, devices.clock, devices.screen, devices.reboot]),
     ("blocks", {"ramdisk": os.path.join(system.IMAGE, "disks.ird")},
-     [blocks.files, blocks.refused, blocks.plugging, blocks.images, blocks.killed]),
+     [blocks.files, blocks.refused, blocks.plugging, blocks.images, blocks.killed, blocks.reboots]),
+    ("backends", {"ramdisk": os.path.join(system.IMAGE, "disks.ird"), "extra": backends.machine_args, "share": backends.SHARE,
+                  "cmdline": "joist.share"}, backends.ALL),
     ("dropin", {"tools": "stock"}, [dropin.boot, dropin.domu_create, dropin.lifecycle]),
     ("wrappings", {"share": wrappings.SHARE, "cmdline": "joist.share"}, [wrappings.whole, wrappings.damaged]),
     ("screens", {"extra": screens.machine_args, "share": screens.SHARE, "cmdline": "joist.share"},
@@ -129,7 +132,7 @@ def main():
     args = p.parse_args()
     args.efi = image.stock_efi() if args.efi == "xen" else args.efi
     try:
-        image.make("kernels", "guest", "dom0", "stock", "disks")
+        image.make("kernels", "guest", "driver", "dom0", "stock", "disks")
     except image.ImageError as e:
         print("TEST system.images FAIL %s" % e)
         sys.exit(1)

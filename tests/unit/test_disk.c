@@ -78,6 +78,8 @@ static const struct good goods[] = {
       "format=raw,vdev=xvda,access=ro,devtype=cdrom,target=/c" },
     { "backend=0,backendtype=phy,vdev=51712,target=/c", "/c", "51712", 51712, DISK_RAW, DISK_WRITE,
       false, "format=raw,vdev=51712,access=rw,target=/c" },
+    { "phy:vg/lv,xvda,w,backend=drv", "/dev/vg/lv", "xvda", 51712, DISK_RAW, DISK_WRITE, false,
+      "format=raw,vdev=xvda,access=rw,backend=drv,target=/dev/vg/lv" },
 };
 
 /* Every form is understood, and what is saved of it is understood as the same. */
@@ -196,7 +198,14 @@ static const struct {
     { "disk = [ '/a,vdev=xvda,vdev=xvdb' ]", -EINVAL,
       "config: t.cfg:3:24: the virtual device is given twice" },
     { "disk = [ '/a,raw,xvda,script=x' ]", -EINVAL, "config: t.cfg:3:23: block scripts are not" },
-    { "disk = [ '/a,raw,xvda,backend=drv' ]", -EINVAL, "config: t.cfg:3:31: \"drv\": disks come" },
+    { "disk = [ 'a,raw,xvda,backend=drv' ]", -EINVAL,
+      "config: t.cfg:3:11: the target must begin with / where backend= names another domain" },
+    { "disk = [ '/a,raw,xvda,backend=' ]", -EINVAL,
+      "config: t.cfg:3:31: backend=\"\" is no name or id of a domain" },
+    { "disk = [ '/a,raw,xvda,backend=b,backend=c' ]", -EINVAL,
+      "config: t.cfg:3:33: the backend is given twice" },
+    { "disk = [ '/a,raw,xvda,backend=b', '/a,raw,xvdb,backend=b' ]", -EBUSY,
+      "config: t.cfg:3:36: /a is the guest's xvda too" },
     { "disk = [ '/a,raw,xvda,devtype=tape' ]", -EINVAL, "config: t.cfg:3:31: unknown devtype" },
     { "disk = [ '/a,raw,xvda,specification=virtio' ]", -EINVAL, "config: t.cfg:3:37: only" },
     { "disk = [ '/a,raw,xvda', '/b,raw,51712' ]", -EEXIST,
@@ -334,6 +343,58 @@ static void nodes(void **state)
     dev_nodes_free(n);
 }
 
+static const struct store_node *find_node(struct dev_nodes *n, const char *path)
+{
+    size_t count;
+    const struct store_node *list = dev_nodes_list(n, &count);
+    size_t i;
+
+    for (i = 0; i < count; i++) {
+        if (strcmp(list[i].path, path) == 0) {
+            return &list[i];
+        }
+    }
+    return NULL;
+}
+
+/* A back end in another domain: its directory and rights, the entry for the daemon there; and the
+   note that this one keeps, no more than it reads again. */
+static void elsewhere(void **state)
+{
+    const struct dev_env env = { 7, 3, "uuid", "web" };
+    const struct dev_env there = { 7, 3, "backend-7", "web" };
+    struct dev_nodes *n = dev_nodes_new();
+    char line[1024];
+    size_t count;
+    (void)state;
+
+    assert_int_equal(make("disk=['/a,raw,xvda,w,backend=drv']", line, sizeof(line), NULL), 0);
+    assert_string_equal(config.devices[0]->backend, "drv");
+    dev_nodes_add(n, &env, config.devices[0]);
+    expect_node(n, "/local/domain/7/device/vbd/51712", "", "n7,r3");
+    expect_node(n, "/local/domain/3/backend/vbd/7/51712", "", "n3,r7");
+    expect_node(n, "/libxl/7/device/vbd/51712", "", "n0");
+    expect_node(n, "/libxl/7/device/vbd/51712/backend-id", "3", NULL);
+    expect_node(n, "/local/domain/7/device/vbd/51712/backend-id", "3", NULL);
+    expect_node(n, "/local/domain/3/backend/vbd/7/51712/domain", "web", NULL);
+    expect_node(n, "/local/domain/3/backend/vbd/7/51712/entry",
+                "format=raw,vdev=xvda,access=rw,backend=drv,target=/a", NULL);
+    assert_null(find_node(n, "/local/domain/0/backend/vbd/7/51712"));
+    dev_nodes_free(n);
+
+    dev_set_private_root("data/joist");
+    n = dev_nodes_new();
+    dev_nodes_note(n, &there, config.devices[0]);
+    dev_nodes_list(n, &count);
+    expect_node(n, "data/joist/7/device/vbd/51712/dev", "xvda", NULL);
+    expect_node(n, "data/joist/7/device/vbd/51712/mode", "w", NULL);
+    expect_node(n, "data/joist/7/device/vbd/51712/guest", "web", NULL);
+    expect_node(n, "data/joist/7/device/vbd/51712/identity", "", NULL);
+    assert_int_equal(count, 5); /* and the block device */
+    dev_nodes_free(n);
+    dev_set_private_root("/libxl");
+}
+
 /* Names by which people mean a device, and taking one off a configuration that is shared. */
 static void by_name(void **state)
 {
@@ -388,9 +449,9 @@ static void tags(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(forms),   cmocka_unit_test(device_numbers), cmocka_unit_test(refused),
-        cmocka_unit_test(limits),  cmocka_unit_test(lists),          cmocka_unit_test(nodes),
-        cmocka_unit_test(by_name), cmocka_unit_test(tags),
+        cmocka_unit_test(forms),     cmocka_unit_test(device_numbers), cmocka_unit_test(refused),
+        cmocka_unit_test(limits),    cmocka_unit_test(lists),          cmocka_unit_test(nodes),
+        cmocka_unit_test(elsewhere), cmocka_unit_test(by_name),        cmocka_unit_test(tags),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
