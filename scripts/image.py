@@ -37,7 +37,7 @@ DOM0_MODULES = """xen-privcmd xen-evtchn xen-gntdev xen-gntalloc xenfs xen-blkba
     vfat nls_ascii nls_cp437 nls_iso8859-1 nls_utf8 efivarfs af_packet
     nf_tables nft_chain_nat nft_masq""".split()
 BACKEND_MODULES = "xen-blkback xen-netback bridge loop nbd nf_tables nft_chain_nat nft_masq ext4".split()
-GUEST_MODULES = "xen-blkfront xen-netfront crc32c_generic".split()
+GUEST_MODULES = "xen-blkfront xen-netfront crc32c_generic xen-gntalloc xen-evtchn".split()
 STOCK_PACKAGES = """xen-utils-4.17 xen-utils-common xenstore-utils libxenmisc4.17 libxencall1
     libxendevicemodel1 libxenevtchn1 libxenforeignmemory1 libxengnttab1 libxenhypfs1 libxenstore4
     libxentoolcore1 libxentoollog1 libyajl2 xen-hypervisor-4.17-amd64""".split()
@@ -351,7 +351,7 @@ def make_kernels():
 
 def helpers(a):
     """Small programs of the tests, where they have been built."""
-    for name in ("bench/pingpong", "bench/clocks", "bench/unixcat", "system/netprobe"):
+    for name in ("bench/pingpong", "bench/clocks", "bench/unixcat", "system/netprobe", "system/badfront"):
         path = os.path.join(BUILD, name)
         if os.path.exists(path):
             a.program(path, "bin/" + os.path.basename(name))

@@ -307,6 +307,51 @@ def reboot_guest(h, path, count):
     h.gone("r1")
 
 
+def bad_front(h, args):
+    """A front end that writes garbage into its nodes and its rings: the tools answer, print nothing of it that a terminal would
+    obey, take its devices away; another guest's disk goes on; nothing is left."""
+    networks.bridge_up(h)
+    one, _ = image(h, "bad.img", 4)
+    two, two_sum = image(h, "good.img", 4)
+    h.must("xenstore-write /local/domain/0/backend/vif '' /local/domain/0/error/backend/vif ''")
+    h.create("good", 'disk=["%s,raw,xvda,rw"]' % two)
+    h.on_console("good", "true")
+    behave_badly(h, one, "store", 1, 60)            # what is allocated once, is now
+    before = dict(baseline(h), interfaces=sorted(h.sh("ls /sys/class/net").split()))
+    said = []
+    for seed in range(1, 40 if args.long else 3):
+        said.append(behave_badly(h, one, "store", seed, 600))
+        said.append(behave_badly(h, one, "ring", seed, 3))
+    after = dict(baseline(h), interfaces=sorted(h.sh("ls /sys/class/net").split()))
+    same(before, after)
+    out = h.on_console("good", "echo 3 >/proc/sys/vm/drop_caches; sha256sum </dev/xvda")
+    demand(total(out[0]) == two_sum, "the other guest's disk: %r" % out)
+    h.must_tool("destroy good")
+    h.gone("good")
+    connected = sum(int(re.search(r"(\d+) connected", x).group(1)) for x in said)
+    demand(connected > 0, "no ring was ever connected: %r" % said)
+    return "%d guests, %d rings with garbage" % (len(said), connected)
+
+
+def behave_badly(h, path, what, seed, count):
+    """One guest that does, from its start to its end; what it says."""
+    h.create("bad", 'disk=["%s,raw,xvda,rw"]' % path, 'vif=["bridge=xenbr0,mac=00:16:3e:00:00:92"]', 'on_crash="preserve"')
+    out = h.on_console("bad", "rmmod xen-blkfront; rmmod xen-netfront; modprobe -a xen-gntalloc xen-evtchn",
+                       "badfront %s %d %d" % (what, seed, count), timeout=120)
+    demand("BADFRONT %s" % what in out[1], "the bad guest says %r" % out)
+    for line in ("block-list bad", "block-list -l bad", "block-list --json bad", "network-list bad", "network-list --json bad",
+                 "list", "list -l bad"):
+        shown = h.must_tool(line)
+        demand(not re.search(r"[^\n\t -~]", shown), "`%s` prints control characters: %r" % (line, shown))
+    if seed % 2:
+        for line in ("network-detach --force bad 0", "block-detach --force bad xvda"):
+            rc, shown = h.tool(line)
+            demand(rc == 0, "`%s`: %d %r" % (line, rc, shown))
+    h.must_tool("destroy bad")
+    h.gone("bad")
+    return out[1]
+
+
 def settled(h, name, steady):
     """After a restart: either the disk is there and listed, and can be taken away, or nothing is."""
     for _ in range(40):

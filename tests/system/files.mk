@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # Programs of the scenarios that run inside the domains.
-system-progs := $(O)/system/netprobe
+system-progs := $(O)/system/netprobe $(O)/system/badfront
 
 $(O)/system/%: tests/system/%.c
 	$(call say,SYSTEM CC,$<)

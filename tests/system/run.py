@@ -44,7 +44,7 @@ GROUPS = [
     ("devices", {"extra": system.device_args, "vga": True},
      [devices.disks, devices.network, devices.efi_variables, devices.clock, devices.screen, devices.reboot]),
     ("blocks", {"ramdisk": os.path.join(system.IMAGE, "disks.ird")},
-     [blocks.files, blocks.refused, blocks.plugging, blocks.images, blocks.killed, blocks.reboots]),
+     [blocks.files, blocks.refused, blocks.plugging, blocks.images, blocks.killed, blocks.reboots, blocks.bad_front]),
     ("backends", {"ramdisk": os.path.join(system.IMAGE, "disks.ird"), "extra": backends.machine_args, "share": backends.SHARE,
                   "cmdline": "joist.share"}, backends.ALL),
     ("dropin", {"tools": "stock"}, [dropin.boot, dropin.domu_create, dropin.lifecycle]),
