@@ -71,6 +71,8 @@ struct guest *guest_create(struct joistd *d, const struct config *c, json_t *set
     g = guest_new(d, c, settings);
     g->is_paused_start = is_paused;
     if (former != NULL) {
+        g->is_restart_due =
+            true; /* nobody has asked who could ask again: it goes on after a kill */
         g->former_domid = former->domid;
         snprintf(g->former_uuid, sizeof(g->former_uuid), "%s", former->config.uuid_text);
     }
@@ -145,40 +147,63 @@ int guest_rename(struct guest *g, const char *name, struct fail *f)
     return state_save(g);
 }
 
+/* The second half of a rename-restart: a fresh guest with the name that the kept one had.  The kept
+   one's record says that it is due until the fresh one's exists. */
+static void start_again(struct guest *kept)
+{
+    json_t *settings = json_deep_copy(kept->settings);
+    struct guest *fresh = kept->d->guests;
+    struct fail f = { 0 };
+    struct config c;
+    char line[1024];
+
+    while (fresh != NULL && strcmp(fresh->former_uuid, kept->config.uuid_text) != 0) {
+        fresh = fresh->next;
+    }
+    config_copy(&c, &kept->config);
+    snprintf(c.name, sizeof(c.name), "%s", kept->again);
+    if (fresh != NULL || uuid_generate(c.uuid) != 0) {
+        json_decref(settings); /* an earlier daemon has got so far, or there is no randomness */
+    } else {
+        uuid_format(c.uuid, c.uuid_text);
+        json_object_set_new(settings, "name", json_string(c.name));
+        json_object_set_new(settings, "uuid", json_string(c.uuid_text));
+        fresh = guest_create(kept->d, &c, settings, false, kept, &f);
+    }
+    if (fresh != NULL) { /* what has ended needs its disks no more */
+        config_drop(&kept->config);
+    } else {
+        fail_text(&f, line, sizeof(line));
+        log_error("%s: not restarted: %s", kept->again, line);
+    }
+    config_drop(&c);
+    kept->again[0] = '\0';
+    state_save(kept);
+}
+
 /* Keeps the ended guest under another name and starts a fresh one with its old name. */
 static void rename_and_restart(struct guest *g)
 {
-    json_t *settings = json_deep_copy(g->settings);
-    struct guest *fresh;
-    struct config c;
     char name[CONFIG_NAME_MAX + 1];
     struct fail f = { 0 };
     char line[1024];
     unsigned int i;
 
-    config_copy(&c, &g->config);
     for (i = 1; i < 1000; i++) {
-        snprintf(name, sizeof(name), "%.57s-%u", c.name, i);
+        snprintf(name, sizeof(name), "%.57s-%u", g->config.name, i);
         if (guest_by_name(g->d, name) == NULL) {
             break;
         }
     }
     g->state = GUEST_PRESERVED;
-    if (guest_rename(g, name, &f) == 0 && uuid_generate(c.uuid) == 0) {
-        uuid_format(c.uuid, c.uuid_text);
-        json_object_set_new(settings, "uuid", json_string(c.uuid_text));
-        fresh = guest_create(g->d, &c, settings, false, g, &f);
-        if (fresh != NULL) { /* what has ended needs its disks no more */
-            config_drop(&g->config);
-        }
-    } else {
-        json_decref(settings);
+    snprintf(g->again, sizeof(g->again), "%s", g->config.name);
+    if (guest_rename(g, name, &f) == 0) {
+        start_again(g);
+        return;
     }
-    if (f.code != 0) {
-        fail_text(&f, line, sizeof(line));
-        log_error("%s: not restarted: %s", c.name, line);
-    }
-    config_drop(&c);
+    fail_text(&f, line, sizeof(line));
+    log_error("%s: not restarted: %s", g->again, line);
+    g->again[0] = '\0';
 }
 
 static enum end_action action_for(const struct guest *g, int reason)
@@ -264,6 +289,8 @@ void guest_scan(struct joistd *d)
 void guest_adopt(struct joistd *d, const struct config *c, json_t *settings, const json_t *record)
 {
     const char *state = json_string_value(json_object_get(record, "state"));
+    const char *former = json_string_value(json_object_get(record, "former_uuid"));
+    const char *again = json_string_value(json_object_get(record, "again"));
     struct guest *g = guest_new(d, c, settings);
     int64_t lived;
 
@@ -273,6 +300,13 @@ void guest_adopt(struct joistd *d, const struct config *c, json_t *settings, con
     g->is_restart_due = json_is_true(json_object_get(record, "restart"));
     g->is_paused_start = json_is_true(json_object_get(record, "paused"));
     g->start_time = json_integer_value(json_object_get(record, "start_time"));
+    if (again != NULL && strlen(again) < sizeof(g->again)) {
+        snprintf(g->again, sizeof(g->again), "%s", again);
+    }
+    if (former != NULL && strlen(former) < sizeof(g->former_uuid)) {
+        g->former_domid = (int)json_integer_value(json_object_get(record, "former_domid"));
+        snprintf(g->former_uuid, sizeof(g->former_uuid), "%s", former);
+    }
     lived = (int64_t)time(NULL) - g->start_time;
     g->started_ms = evloop_now_ms() - (lived > 0 ? (uint64_t)lived * 1000 : 0);
     if (state == NULL || strcmp(state, "building") == 0) {
@@ -320,6 +354,11 @@ int guest_take_over(struct joistd *d)
         }
     }
     free(list.info);
+    for (g = d->guests; g != NULL; g = g->next) { /* appends to the list: not in the loop above */
+        if (g->state == GUEST_PRESERVED && g->again[0] != '\0') {
+            start_again(g);
+        }
+    }
     guest_scan(d);
     return 0;
 }

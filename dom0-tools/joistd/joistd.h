@@ -55,6 +55,8 @@ struct guest {
     /* rename-restart: the ended domain whose devices the build takes over; 0: none */
     int former_domid;
     char former_uuid[37];
+    /* rename-restart: the name of the guest to be started in place of this one; empty: none */
+    char again[CONFIG_NAME_MAX + 1];
 };
 
 struct joistd {

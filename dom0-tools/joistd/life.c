@@ -299,6 +299,8 @@ static void build_done(struct job *j, json_t *report)
     }
     g->domid = (int)json_integer_value(json_object_get(report, "domid"));
     g->is_restart_due = false;
+    g->former_domid = 0; /* its devices are taken over: the number may be another domain's soon */
+    g->former_uuid[0] = '\0';
     g->started_ms = evloop_now_ms();
     g->start_time = time(NULL);
     if (g->is_destroy_due) {

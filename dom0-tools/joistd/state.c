@@ -63,10 +63,11 @@ int state_save(const struct guest *g)
     if (g->settings == NULL) {
         return 0;
     }
-    v = json_pack("{s:s, s:s, s:i, s:b, s:b, s:I, s:O}", "state", state_name(g->state), "name",
-                  g->config.name, "domid", g->domid, "restart", g->is_restart_due, "paused",
-                  g->is_paused_start, "start_time", (json_int_t)g->start_time, "settings",
-                  g->settings);
+    v = json_pack("{s:s, s:s, s:i, s:b, s:b, s:I, s:i, s:s, s:s, s:O}", "state",
+                  state_name(g->state), "name", g->config.name, "domid", g->domid, "restart",
+                  g->is_restart_due, "paused", g->is_paused_start, "start_time",
+                  (json_int_t)g->start_time, "former_domid", g->former_domid, "former_uuid",
+                  g->former_uuid, "again", g->again, "settings", g->settings);
     text = v != NULL ? json_dumps(v, JSON_INDENT(1)) : NULL;
     json_decref(v);
     if (text == NULL) {

@@ -403,6 +403,32 @@ def t_joistd_killed(rig):
         rig.until("clean state", lambda: rig.state() == before)
 
 
+def t_rename_restart_killed(rig):
+    """kill -9 while a crashed guest is kept under another name and started again: the new one comes, and the devices of the old
+    one are gone."""
+    before = rig.state()
+    for delay in (0.0, 0.005, 0.01, 0.02, 0.04, 0.08, 0.15):
+        old = rig.joist(f"create {rig.dir}/guest.cfg on_crash=rename-restart \"channel=['name=a,connection=pty']\"")["domid"]
+        device = f"/libxl/{old}/device/console/1"
+        assert device in rig.state()["store"], "the guest has no channel"
+        rig.fakectl("shutdown", str(old), "3")
+        time.sleep(delay)
+        rig.kill("joistd")
+        rig.restart("joistd")
+
+        def again():
+            code, out, _ = rig.run("joist list web")
+            return code == 0 and re.search(r"(?m)^web +(\d+) .* (r|b|-)-----", out) and \
+                rig.joist("list web")[0]["domid"] not in (old, -1) and rig.joist("info web")["guest_state"] == "running"
+        rig.until("restart after %.3f s" % delay, again)
+        rig.until("the old one's devices", lambda: device not in rig.state()["store"])
+        kept = [d["name"] for d in rig.joist("list") if d["domid"] == old]
+        assert kept == ["web-1"], kept
+        for name in ("web", "web-1"):
+            rig.run("joist destroy " + name)
+        rig.until("clean state", lambda: rig.state() == before)
+
+
 def t_stored_killed(rig):
     """The store daemon is killed: joistd connects again and still learns of guests' ends."""
     before = rig.state()
@@ -698,6 +724,7 @@ TESTS = [("table-complete", t_table_is_complete), ("help", rows_of(table.HELP)),
          ("bad-input", rows_of(table.BAD)), ("life", rows_of(table.LIFE)), ("built-memory", t_built_memory),
          ("store-nodes", t_store_nodes), ("failures", t_failures_leave_nothing), ("ends", t_ends),
          ("crash-at-once", t_crash_at_once), ("waiting", t_waiting), ("joistd-killed", t_joistd_killed),
+         ("rename-restart-killed", t_rename_restart_killed),
          ("stored-killed", t_stored_killed), ("cycles", t_cycles), ("protocol", t_protocol), ("screen", t_screen),
          ("channels", t_channels)]
 
