@@ -408,6 +408,24 @@ static int say_offline(struct dev_work *w, const struct dev_paths *at, bool cut)
     return count > 0 ? store_apply(w->s, node, count, STORE_TIMEOUT_JOB) : 0;
 }
 
+/* The directory above the devices that another domain gave, if it is empty. */
+static void remove_remote_parent(struct dev_work *w, const struct dev_class *class,
+                                 uint16_t backend)
+{
+    char path[96];
+    struct store_node node = { path, NULL, NULL };
+    char *names;
+    size_t count;
+
+    snprintf(path, sizeof(path), "/local/domain/%u/backend/%s/%u", backend, class->name, w->domid);
+    if (store_list(w->s, 0, path, &names, &count) == 0) {
+        free(names);
+        if (count == 0) {
+            store_apply(w->s, &node, 1, STORE_TIMEOUT_JOB);
+        }
+    }
+}
+
 /* Both ends are closed: gives back what the host gave, and removes the nodes, also those in which
    the kernel has noted what went wrong with the back end. */
 static int finish_remove(struct dev_work *w, const struct dev_class *class, unsigned int id,
@@ -421,13 +439,18 @@ static int finish_remove(struct dev_work *w, const struct dev_class *class, unsi
         { at->priv, NULL, NULL },
         { error, NULL, NULL },
     };
+    int rc;
 
     snprintf(error, sizeof(error), "/local/domain/%u/error/backend/%s/%u/%u", backend, class->name,
              w->domid, id);
     if (host->unplug != NULL && backend == 0) {
         host->unplug(w, id, at);
     }
-    return store_apply(w->s, gone, 4, STORE_TIMEOUT_JOB);
+    rc = store_apply(w->s, gone, 4, STORE_TIMEOUT_JOB);
+    if (backend != 0) {
+        remove_remote_parent(w, class, backend);
+    }
+    return rc;
 }
 
 static int wait_closed(struct dev_work *w, const struct dev_class *class, unsigned int id,
@@ -532,24 +555,6 @@ static size_t find_devices(struct dev_work *w, const struct config *keep, struct
     return count;
 }
 
-/* The directory above the devices that another domain gave, if it is empty. */
-static void remove_remote_parent(struct dev_work *w, const struct found *f)
-{
-    char path[96];
-    struct store_node node = { path, NULL, NULL };
-    char *names;
-    size_t count;
-
-    snprintf(path, sizeof(path), "/local/domain/%u/backend/%s/%u", f->backend, f->class->name,
-             w->domid);
-    if (store_list(w->s, 0, path, &names, &count) == 0) {
-        free(names);
-        if (count == 0) {
-            store_apply(w->s, &node, 1, STORE_TIMEOUT_JOB);
-        }
-    }
-}
-
 /* The directories above the devices: empty now. */
 static void remove_parents(struct dev_work *w)
 {
@@ -606,9 +611,6 @@ void dev_remove_all(struct dev_work *w, const struct config *keep)
                      found[i].id);
         }
         finish_remove(w, found[i].class, found[i].id, &found[i].at, found[i].backend);
-        if (found[i].backend != 0) {
-            remove_remote_parent(w, &found[i]);
-        }
     }
     free(found);
     dev_sweep(w, keep);

@@ -429,6 +429,98 @@ def t_rename_restart_killed(rig):
         rig.until("clean state", lambda: rig.state() == before)
 
 
+class There:
+    """Plays joistd --backend, and the kernel, of the domain `domid`."""
+
+    def __init__(self, rig, domid):
+        self.rig, self.domid, self.store = rig, domid, Store(rig.store)
+
+    def path(self, kind, front, number, node=""):
+        return f"/local/domain/{self.domid}/backend/{kind}/{front}/{number}" + (node and "/" + node)
+
+    def read(self, path):
+        kind, value = self.store.ask(2, path)
+        return value.decode() if kind == 2 else None
+
+    def answer(self, line, path, status, error=""):
+        """Starts a command, waits for the device's nodes, says the status; (exit code, errors, the nodes that were there)."""
+        with subprocess.Popen([self.rig.bin + "/joist", *shlex.split(line)], env=self.rig.env, stdout=subprocess.DEVNULL,
+                              stderr=subprocess.PIPE) as p:
+            self.rig.until("the nodes of " + path, lambda: self.read(path + "/state") == "1")
+            nodes = self.store.walk(path)
+            if error:
+                self.store.write(path + "/hotplug-error", error)
+            self.store.write(path + "/hotplug-status", status)
+            return p.wait(WAIT), p.stderr.read().decode(), nodes
+
+
+def without_parents(state):
+    """A state without the directories above devices, which stay as long as the domain."""
+    keep = {k: v for k, v in state["store"].items() if not re.search(r"/backend(/(vbd|vif))?$|/device/(vbd|vif)$", k)}
+    return dict(state, store=keep)
+
+
+def t_backend(rig):
+    """backend=: the nodes of a device that another domain serves; its answers, its silence, its end."""
+    before = rig.state()
+    drv = rig.joist(f"create {rig.dir}/guest.cfg name=drv")["domid"]
+    fr = rig.joist(f"create {rig.dir}/guest.cfg name=fr")["domid"]
+    quiet = rig.state()
+    there = There(rig, drv)
+    disk, vif = there.path("vbd", fr, 51712), there.path("vif", fr, 0)
+    attach = "block-attach fr backend=drv,vdev=xvda,target=/dev/sdx"
+    code, err, _ = there.answer(attach, disk, "error", "no \x1b[2Jsuch file")
+    assert code == 1, code
+    assert re.match(rf"joist: device: command line: disk 51712: domain {drv} \(drv\) refuses it: no \?\[2Jsuch file$", err), err
+    rig.until("nothing left of it", lambda: without_parents(rig.state()) == without_parents(quiet))
+    code, err, nodes = there.answer(attach, disk, "connected")
+    assert code == 0, err
+    want = {"frontend": f"/local/domain/{fr}/device/vbd/51712", "frontend-id": str(fr), "online": "1", "domain": "fr", "mode": "w",
+            "entry": "format=raw,vdev=xvda,access=rw,backend=drv,target=/dev/sdx"}
+    assert not {k: v for k, v in want.items() if nodes.get(disk + "/" + k) != v}, nodes
+    assert there.read(f"/local/domain/{fr}/device/vbd/51712/backend") == disk
+    assert there.read(f"/local/domain/{fr}/device/vbd/51712/backend-id") == str(drv)
+    assert there.store.ask(3, disk)[1].split(b"\0")[:2] == [b"n%d" % drv, b"r%d" % fr]
+    assert there.store.ask(3, disk + "/entry")[1].split(b"\0")[:2] == [b"n%d" % drv, b"r%d" % fr]
+    assert rig.run("joist block-list fr")[1].splitlines()[1].split()[:2] == ["51712", str(drv)]
+    code, err, _ = there.answer("network-attach fr backend=drv bridge=br ip=10.0.0.9", vif, "connected")
+    assert code == 0, err
+    # the other side lets go when it is told, and only then the nodes are removed
+    with subprocess.Popen([rig.bin + "/joist", "network-detach", "fr", "0"], env=rig.env) as p:
+        rig.until("offline", lambda: there.read(vif + "/online") == "0")
+        time.sleep(0.3)
+        assert p.poll() is None and there.read(vif + "/entry") is not None
+        there.store.write(vif + "/hotplug-status", "disconnected")
+        assert p.wait(WAIT) == 0
+    assert there.read(vif) is None
+    # the back end's domain is gone: nobody is waited for
+    rig.joist("destroy drv")
+    start = time.monotonic()
+    rig.joist("block-detach fr xvda")
+    code, _, err = rig.run("joist " + attach)
+    assert code == 1 and "backend=drv: there is no such domain" in err, err
+    rig.joist("destroy fr")
+    assert time.monotonic() - start < 5, "something was waited for"
+    there.store.close()
+    rig.until("clean state", lambda: rig.state() == before)
+
+
+def t_backend_silent(rig):
+    """backend=: nobody answers there: after 10 s the attempt is undone and says who was waited for."""
+    drv = rig.joist(f"create {rig.dir}/guest.cfg name=drv")["domid"]
+    before = rig.state()
+    start = time.monotonic()
+    code, _, err = rig.run(f"joist create {rig.dir}/guest.cfg name=fr \"disk=['backend={drv},vdev=xvda,target=/x']\"", 40)
+    took = time.monotonic() - start
+    assert code == 1 and re.search(rf"disk 51712: waited 10 s for joistd --backend in domain {drv} \(drv\), which has not set it up: "
+                                   r"the back end is Initialising; see whether it runs there, and its log$", err), err
+    assert 9 < took < 30, took
+    rig.until("nothing left of it", lambda: without_parents(rig.state()) == without_parents(before))
+    code, _, err = rig.run("joistd --backend --check")
+    assert code == 1 and "this is the control domain" in err, err
+    rig.joist("destroy drv")
+
+
 def t_stored_killed(rig):
     """The store daemon is killed: joistd connects again and still learns of guests' ends."""
     before = rig.state()
@@ -725,6 +817,7 @@ TESTS = [("table-complete", t_table_is_complete), ("help", rows_of(table.HELP)),
          ("store-nodes", t_store_nodes), ("failures", t_failures_leave_nothing), ("ends", t_ends),
          ("crash-at-once", t_crash_at_once), ("waiting", t_waiting), ("joistd-killed", t_joistd_killed),
          ("rename-restart-killed", t_rename_restart_killed),
+         ("backend", t_backend), ("backend-silent", t_backend_silent),
          ("stored-killed", t_stored_killed), ("cycles", t_cycles), ("protocol", t_protocol), ("screen", t_screen),
          ("channels", t_channels)]
 
