@@ -5,7 +5,7 @@ import time
 
 import guests
 import networks
-from daemons import answers
+from daemons import answers, kill
 from system import Skip, demand
 
 DIR = "/tmp/disks"
@@ -305,6 +305,75 @@ def reboot_guest(h, path, count):
             demand(h.domains().get("r1", (dom,))[0] != dom, "turn %d: no new domain after reboot" % turn)
     h.must_tool("destroy r1")
     h.gone("r1")
+
+
+# Writes a number into block after block, reads each back, counts; a wrong answer or an error ends it with a word.
+WORKER = ("n=0; while [ ! -e /tmp/stop ]; do n=$((n + 1)); printf %08d $n >/tmp/w.DISK; "
+          "dd if=/tmp/w.DISK of=/dev/DISK bs=512 seek=$((n % 1000)) count=1 conv=sync,fsync 2>/dev/null || { echo ERROR >/tmp/DISK; break; }; "
+          "echo 3 >/proc/sys/vm/drop_caches; [ \"$(dd if=/dev/DISK bs=512 skip=$((n % 1000)) count=1 2>/dev/null | head -c 8)\" = "
+          "$(cat /tmp/w.DISK) ] || { echo WRONG >/tmp/DISK; break; }; echo $n >/tmp/DISK; done")
+
+
+def progress(h, name, disks):
+    """Waits until the work on each disk has gone on; what each says."""
+    def said():
+        return h.on_console(name, "cat " + " ".join("/tmp/" + d for d in disks))[0].split()
+    first = said()
+    for _ in range(20):
+        now = said()
+        if len(first) != len(disks):
+            first = now                             # looked at while it was being written
+        if len(now) == len(disks) and all(b.isdigit() and int(b) > int(a) + 1 for a, b in zip(first, now)):
+            return now
+        demand("WRONG" not in now and "ERROR" not in now, "the work on %r says %r" % (disks, now))
+        h.cmd("sleep 0.5")
+    demand(False, "no progress: %r, then %r" % (first, now))
+    return []
+
+
+def under_io(h, args):
+    """While a guest writes and reads back on a file and on a qcow2 image: each daemon killed, a disk detached, qemu-nbd killed."""
+    if args.tools != "joist":
+        raise Skip("stock daemons cannot be restarted")
+    has_nbd = h.cmd("[ -x /usr/bin/qemu-nbd ]")[0] == 0
+    one, _ = image(h, "io.img", 4, "/dev/zero")
+    two, _ = image(h, "io2.img", 4, "/dev/zero")
+    h.must("cd %s; rm -f io.qcow2; joist image snapshot io2.img io.qcow2" % DIR) if has_nbd else None
+    before = baseline(h)
+    second = "%s/io.qcow2,qcow2" % DIR if has_nbd else two + ",raw"
+    h.create("b7", 'disk=["%s,raw,xvda,rw", "%s,xvdb,rw"]' % (one, second))
+    h.on_console("b7", *["echo '%s' >/tmp/%s.sh; sh /tmp/%s.sh >/dev/null 2>&1 &" % (WORKER.replace("DISK", d), d, d)
+                         for d in ("xvda", "xvdb")])
+    progress(h, "b7", ("xvda", "xvdb"))
+    h.must("xenstore-write /test/answer yes")
+    for daemon in ("joistd", "joist-stored", "joist-consoled"):
+        kill(h, daemon)
+        answers(h)
+        progress(h, "b7", ("xvda", "xvdb"))
+    rc, out = h.tool("block-detach b7 xvdb", 60)    # in use: the guest's kernel closes it when its users have
+    demand(rc == 0 or "the guest did not close it in 10 s" in out, "detach under I/O: %d %s" % (rc, out))
+    if rc != 0:
+        h.must_tool("block-detach --force b7 xvdb")
+    demand("xvdb" not in h.must_tool("block-list -l b7"), "xvdb is still listed")
+    progress(h, "b7", ("xvda",))
+    if has_nbd:
+        h.must_tool("block-attach b7 %s,xvdc,rw" % second)
+        h.on_console("b7", "(while dd if=/dev/zero of=/dev/xvdc bs=64k conv=fsync 2>/dev/null; do :; done) &")
+        h.must("kill -9 $(pidof qemu-nbd)")         # the guest gets errors, nobody hangs
+        h.must_tool("block-list -l b7")
+        progress(h, "b7", ("xvda",))
+        h.tool("block-detach b7 xvdc", 60)
+        h.must_tool("block-detach --force b7 xvdc") if "xvdc" in h.must_tool("block-list -l b7") else None
+    h.must_tool("destroy b7")
+    h.gone("b7")
+    h.must("xenstore-rm /test")
+    after = baseline(h)
+    for d in guests.DAEMONS:                        # new processes: their descriptors are their own
+        before.pop(d, None)
+        after.pop(d, None)
+    same(before, after)
+    return "killed: joistd, joist-stored, joist-consoled%s; detached under I/O: %s" % (
+        ", qemu-nbd" if has_nbd else "", "at once" if rc == 0 else "by force")
 
 
 def bad_front(h, args):

@@ -26,6 +26,7 @@ import guests  # noqa: E402
 import networks  # noqa: E402
 import runs  # noqa: E402
 import screens  # noqa: E402
+import shown  # noqa: E402
 import wrappings  # noqa: E402
 import images  # noqa: E402
 
@@ -44,7 +45,7 @@ GROUPS = [
     ("devices", {"extra": system.device_args, "vga": True},
      [devices.disks, devices.network, devices.efi_variables, devices.clock, devices.screen, devices.reboot]),
     ("blocks", {"ramdisk": os.path.join(system.IMAGE, "disks.ird")},
-     [blocks.files, blocks.refused, blocks.plugging, blocks.images, blocks.killed, blocks.reboots, blocks.bad_front]),
+     [blocks.files, blocks.refused, blocks.plugging, blocks.images, blocks.killed, blocks.reboots, blocks.bad_front, blocks.under_io]),
     ("backends", {"ramdisk": os.path.join(system.IMAGE, "disks.ird"), "extra": backends.machine_args, "share": backends.SHARE,
                   "cmdline": "joist.share"}, backends.ALL),
     ("dropin", {"tools": "stock"}, [dropin.boot, dropin.domu_create, dropin.lifecycle]),
@@ -131,6 +132,9 @@ def main():
     p.add_argument("names", nargs="*", metavar="NAME", help="groups or scenarios")
     args = p.parse_args()
     args.efi = image.stock_efi() if args.efi == "xen" else args.efi
+    unknown = shown.missing("%s.%s" % (s.__module__, s.__name__) for _, _, group in GROUPS for s in group)
+    if unknown:
+        sys.exit("tests/system/shown.py names tests that do not exist: %s" % " ".join(unknown))
     try:
         image.make("kernels", "guest", "driver", "dom0", "stock", "disks")
     except image.ImageError as e:
