@@ -14,6 +14,10 @@
 /* Runs a program and waits; its standard error comes back as one text.  The exit status, or a
    negative errno. */
 int run_program(const char *const argv[], char *said, size_t size);
+/* The same; before() is called in the new process, and if it answers an error that is told instead
+   of starting the program (status 126). */
+int run_program_after(const char *const argv[], int (*before)(const void *arg), const void *arg,
+                      char *said, size_t size);
 
 /* --- loop devices ---------------------------------------------------------------------------- */
 

@@ -10,7 +10,7 @@ joist-config-y += dom0-tools/joistd/bootcfg.o $(boot-y)
 tools-y += joistd
 tool-joistd-y := $(addprefix dom0-tools/joistd/,main.o api.o verbs.o names.o guest.o life.o job.o \
     state.o host.o skeleton.o report.o dev.o dev_remote.o backend.o devop.o verbs_dev.o disk_host.o loop.o vfb_host.o vfb_screen.o \
-    nbd.o) $(joist-config-y) dom0-tools/libjoist/store.o \
+    nbd.o nbd_wall.o) $(joist-config-y) dom0-tools/libjoist/store.o \
     $(addprefix dom0-tools/build/,pvbuild.o domain.o memory.o context.o image.o unpack.o) \
     $(libjoist-y) $(libjoist-port-y)
 tool-joistd-y += $(addprefix dom0-tools/joistd/,vif_host.o net_link.o net_rules.o net_script.o)
@@ -45,3 +45,6 @@ fuzz-fuzz_disk-ldlibs := -ljansson
 tool-unit-y += test_vfb
 unit-test_vfb-objs := $(joist-config-y)
 unit-test_vfb-ldlibs := -ljansson
+
+tool-unit-y += test_nbd_wall
+unit-test_nbd_wall-objs := dom0-tools/joistd/nbd_wall.o

@@ -23,6 +23,12 @@
 
 int run_program(const char *const argv[], char *said, size_t size)
 {
+    return run_program_after(argv, NULL, NULL, said, size);
+}
+
+int run_program_after(const char *const argv[], int (*before)(const void *arg), const void *arg,
+                      char *said, size_t size)
+{
     size_t used = 0;
     int ends[2];
     int status;
@@ -45,6 +51,12 @@ int run_program(const char *const argv[], char *said, size_t size)
         dup2(null, 0);
         dup2(null, 1);
         dup2(ends[1], 2);
+        int rc = before != NULL ? before(arg) : 0;
+
+        if (rc != 0) {
+            dprintf(2, "it cannot be walled in: %s\n", strerror(-rc));
+            _exit(126);
+        }
         execvp(argv[0], (char *const *)argv);
         _exit(127);
     }

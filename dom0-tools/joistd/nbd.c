@@ -19,14 +19,22 @@
 #include <unistd.h>
 
 #include "joistd/blkdev.h"
+#include "joistd/nbd_wall.h"
 
 #define START_WAIT 5000 /* ms until the device has its size */
 #define END_WAIT   10000
 #define STEP       10
 
+static const char ending[] = ".pid";
+
 static void marker(const char *tag, char *path, size_t size)
 {
     snprintf(path, size, NBD_DIR "/%s.pid", tag);
+}
+
+static int build_wall(const void *arg)
+{
+    return nbd_wall(arg);
 }
 
 static bool has_nbd(void)
@@ -93,8 +101,10 @@ int nbd_attach(const struct nbd_export *e, char *node, size_t size, dev_t *dev, 
     char pid_arg[192];
     char connect[64];
     char format[32];
+    char socket[224];
     char said[512];
-    const char *argv[12] = { "qemu-nbd" };
+    const char *argv[14] = { "qemu-nbd" };
+    const struct nbd_wall wall = { e->path, e->is_readonly, node, NBD_DIR, "joist-nbd" };
     struct stat st;
     int n = 1;
     int fd;
@@ -122,9 +132,11 @@ int nbd_attach(const struct nbd_export *e, char *node, size_t size, dev_t *dev, 
     snprintf(connect, sizeof(connect), "--connect=%.48s", node);
     snprintf(format, sizeof(format), "--format=%.16s", e->format);
     snprintf(pid_arg, sizeof(pid_arg), "--pid-file=%s", pid);
+    snprintf(socket, sizeof(socket), "--socket=" NBD_DIR "/%s.sock", e->tag);
     argv[n++] = connect;
     argv[n++] = format;
     argv[n++] = pid_arg;
+    argv[n++] = socket;
     argv[n++] = "--cache=writeback";
     argv[n++] = e->discard ? "--discard=unmap" : "--discard=ignore";
     if (e->is_readonly) {
@@ -133,7 +145,7 @@ int nbd_attach(const struct nbd_export *e, char *node, size_t size, dev_t *dev, 
     argv[n++] = "--";
     argv[n++] = e->path;
     argv[n] = NULL;
-    rc = run_program(argv, said, sizeof(said));
+    rc = run_program_after(argv, build_wall, &wall, said, sizeof(said));
     keep_line(said);
     if (rc == 127) {
         fail_set(f, -ENOENT, "disk", e->path,
@@ -250,11 +262,12 @@ static void end_export(const char *pidfile)
         closedir(dir);
     }
     unlink(pidfile);
+    snprintf(words, sizeof(words), "%.*s.sock", (int)(strlen(pidfile) - strlen(ending)), pidfile);
+    unlink(words); /* of a process that was killed */
 }
 
 void nbd_detach(const char *tag, const struct blk_keep *keep)
 {
-    static const char ending[] = ".pid";
     struct dirent *e;
     char name[256];
     size_t n;

@@ -219,6 +219,8 @@ def use_overlay(h, want):
     out = h.on_console("b3", "sha256sum </dev/xvda", "dd if=/dev/urandom of=/tmp/p bs=1M count=2 2>/dev/null",
                        "dd if=/tmp/p of=/dev/xvda bs=1M seek=1 conv=fsync 2>/dev/null; sha256sum </tmp/p")
     demand(total(out[0]) == want, "the overlay does not show its base")
+    ids = h.sh("grep -hE '^(Uid|CapEff|Seccomp|NoNewPrivs):' /proc/$(pidof qemu-nbd | cut -d' ' -f1)/status").split()
+    demand(ids[1] != "0" and "0000000000200002" in ids, "qemu-nbd runs with %r" % ids)
     rc, said = h.tool("create /etc/joist/guest.cfg 'name=\"twice\"' 'disk=[\"%s/over.qcow2,qcow2,xvda,rw\"]'" % DIR)
     demand(rc != 0 and "in use by the guest b3" in said, "an image in use was given twice: %r" % said)
     h.must_tool("destroy b3")

@@ -16,6 +16,7 @@ TABLE = [
     (1, "block-attach, -detach, -list", ["blocks.plugging", "cli:life"]),
     (1, "resize is seen by the guest", ["blocks.plugging"]),
     (1, "qcow2 overlay, `joist image snapshot`; the base is not changed", ["blocks.images"]),
+    (1, "qemu-nbd is walled in", ["unit:test_nbd_wall", "blocks.images"]),
     (2, "vif= in all of xl's forms; stable MAC addresses", ["unit:test_vif", "cli:bad-input"]),
     (2, "bridge: every byte of TCP and UDP checked, each way", ["networks.traffic"]),
     (2, "routed, NAT", ["networks.routed"]),

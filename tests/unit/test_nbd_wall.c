@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: MIT */
+/* The walls around qemu-nbd, seen from inside: what it may still do, and what not.  Root only. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "joistd/nbd_wall.h"
+
+static char dir[] = "/tmp/joist-wall-XXXXXX";
+static char image[64];
+static char other[64];
+static char node[64];
+static char own[64];
+
+static int make_files(void **state)
+{
+    (void)state;
+    if (mkdtemp(dir) == NULL) {
+        return -1;
+    }
+    snprintf(image, sizeof(image), "%s/image", dir);
+    snprintf(other, sizeof(other), "%s/other", dir);
+    snprintf(node, sizeof(node), "%s/node", dir);
+    snprintf(own, sizeof(own), "%s/own", dir);
+    close(open(image, O_CREAT | O_RDWR, 0600));
+    close(open(other, O_CREAT | O_RDWR, 0600));
+    close(open(node, O_CREAT | O_RDWR, 0600));
+    return mkdir(own, 0700);
+}
+
+static int remove_files(void **state)
+{
+    (void)state;
+    unlink(image);
+    unlink(other);
+    unlink(node);
+    rmdir(own);
+    return rmdir(dir);
+}
+
+static bool opens(const char *path, int flags)
+{
+    int fd = open(path, flags, 0600);
+
+    if (fd >= 0) {
+        close(fd);
+    }
+    return fd >= 0;
+}
+
+static bool has_landlock(void)
+{
+    return syscall(SYS_landlock_create_ruleset, NULL, 0, 1) > 0;
+}
+
+/* What is wrong inside, or 0: the line number of the first expectation that does not hold. */
+#define EXPECT(what)         \
+    do {                     \
+        if (!(what)) {       \
+            return __LINE__; \
+        }                    \
+    } while (0)
+
+static int look_around(bool is_readonly)
+{
+    struct sockaddr_un here = { .sun_family = AF_UNIX };
+    char path[128];
+    int fd;
+
+    EXPECT(getuid() != 0 && geteuid() != 0 && getgid() != 0);
+    EXPECT(opens(image, O_RDONLY) && opens(other, O_RDONLY)); /* though they are root's alone */
+    EXPECT(opens(node, O_RDWR) && opens("/dev/null", O_RDWR));
+    snprintf(path, sizeof(path), "%s/x.pid", own);
+    EXPECT(opens(path, O_RDWR | O_CREAT) && unlink(path) == 0);
+    fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    snprintf(here.sun_path, sizeof(here.sun_path), "%s/x.sock", own);
+    EXPECT(fd >= 0 && bind(fd, (struct sockaddr *)&here, sizeof(here)) == 0);
+    EXPECT(unlink(here.sun_path) == 0);
+    EXPECT(socket(AF_INET, SOCK_STREAM, 0) < 0 && errno == EPERM);
+    EXPECT(socket(AF_NETLINK, SOCK_RAW, 0) < 0 && errno == EPERM);
+    EXPECT(mount("none", "/tmp", "tmpfs", 0, NULL) != 0 && errno == EPERM);
+    EXPECT(unshare(CLONE_NEWUTS) != 0 && errno == EPERM);
+    EXPECT(truncate(other, 0) != 0 && errno == EPERM);
+    EXPECT(sethostname("x", 1) != 0 && errno == EPERM);
+    EXPECT(kill(getppid(), 0) != 0 && errno == EPERM);
+    EXPECT(chown(image, 0, 0) != 0 && setuid(0) != 0);
+    EXPECT(access("/run/systemd", F_OK) != 0 && access("/dev/xen/privcmd", F_OK) != 0);
+    if (has_landlock()) {
+        EXPECT(opens(image, O_RDWR) == !is_readonly);
+        EXPECT(!opens(other, O_RDWR) && errno == EACCES);
+        EXPECT(!opens("/dev/zero", O_RDWR));
+        snprintf(path, sizeof(path), "%s/new", dir);
+        EXPECT(!opens(path, O_RDWR | O_CREAT) && errno == EACCES);
+        EXPECT(unlink(other) != 0 && rename(other, path) != 0 && mkdir(path, 0700) != 0);
+    }
+    return 0;
+}
+
+static void try(bool is_readonly)
+{
+    const struct nbd_wall wall = { image, is_readonly, node, own, "nobody" };
+    int status;
+    pid_t pid;
+
+    if (getuid() != 0 || unshare(CLONE_FS) != 0) {
+        skip();
+    }
+    pid = fork();
+    if (pid == 0) {
+        int rc = nbd_wall(&wall);
+
+        if (rc != 0) {
+            fprintf(stderr, "no walls: %s\n", strerror(-rc));
+            _exit(rc == -EPERM ? 77 : 1); /* a container that allows no name spaces */
+        }
+        rc = look_around(is_readonly);
+        fprintf(stderr, rc != 0 ? "line %d: %s\n" : "", rc, strerror(errno));
+        _exit(rc != 0);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 77) {
+        skip();
+    }
+    assert_int_equal(status, 0);
+}
+
+static void writing(void **state)
+{
+    (void)state;
+    try(false);
+}
+
+static void reading(void **state)
+{
+    (void)state;
+    try(true);
+}
+
+static void not_there(void **state)
+{
+    const struct nbd_wall wall = { "/none", false, node, own, "nobody" };
+    int status;
+    pid_t pid;
+    (void)state;
+
+    if (getuid() != 0 || !has_landlock()) {
+        skip();
+    }
+    pid = fork();
+    if (pid == 0) {
+        _exit(nbd_wall(&wall) != 0 ? 3 : 0);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(WEXITSTATUS(status), 3);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(writing),
+        cmocka_unit_test(reading),
+        cmocka_unit_test(not_there),
+    };
+
+    return cmocka_run_group_tests(tests, make_files, remove_files);
+}
