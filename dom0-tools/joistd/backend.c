@@ -50,6 +50,7 @@ struct backend {
     struct work *works;
     unsigned int work_count;
     uint16_t own_id;
+    int code; /* why it must end; 0: it need not */
 };
 
 /* One device in work. */
@@ -246,8 +247,8 @@ static int set_up(struct task *t, const struct work *work)
         log_info("%s: %s %u set up", t->name, work->class->noun, work->id);
         return 0;
     }
+    let_go(t, work); /* who is told finds nothing left */
     refuse(t, work);
-    let_go(t, work);
     return 0; /* said: the control domain takes it away */
 }
 
@@ -439,10 +440,13 @@ static void store_ready(struct ev_fd *src, short revents)
     (void)revents;
     if (store_pump(b->s) != 0) {
         evloop_del(b->loop, src);
-        if (store_reconnect(b->s, STORE_WAIT) == 0) {
-            src->fd = store_fd(b->s);
-            evloop_add(b->loop, src);
+        b->code = store_reconnect(b->s, STORE_WAIT);
+        if (b->code != 0) {
+            log_error("the store is lost: %s", strerror(-b->code));
+            return; /* the supervisor's next one tries again */
         }
+        src->fd = store_fd(b->s);
+        evloop_add(b->loop, src);
         is_due = true;
     }
     while (store_next_event(b->s, &e)) {
@@ -536,6 +540,7 @@ int backend_run(struct daemon *daemon)
     log_info("serving the back ends of domain %u", b.own_id);
     while (rc == 0 && !evloop_stopped(b.loop)) {
         rc = evloop_turn(b.loop, -1);
+        rc = rc == 0 ? b.code : rc;
     }
     store_close(b.s);
     return rc;

@@ -35,7 +35,7 @@ static int compare(const struct device *mine, const struct device *other, const 
                  whose);
         return fail_remedy(f, "choose another mac=, or leave it out to get one");
     }
-    if (same_name(a, b)) {
+    if (same_name(a, b) && strcmp(mine->backend, other->backend) == 0) { /* on one machine */
         return fail_set(f, -EEXIST, "network", mine->where, "vifname=%s is taken by %s", a->vifname,
                         whose);
     }

@@ -4,6 +4,7 @@
 a pretended hypervisor (fake.h). Prints one verdict line per group of rows or scenario."""
 import argparse
 import concurrent.futures
+import contextlib
 import glob
 import json
 import os
@@ -16,6 +17,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import zlib
 
@@ -505,6 +507,95 @@ def t_backend(rig):
     rig.until("clean state", lambda: rig.state() == before)
 
 
+class Domain(threading.Thread):
+    """The store as a guest sees it, on a socket: paths that do not begin with / are below its own directory."""
+
+    def __init__(self, rig, domid):
+        super().__init__(daemon=True)
+        self.path, self.store, self.home = rig.dir + "/domain.sock", rig.store, b"/local/domain/%d/" % domid
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(self.path)
+        self.listener.listen(8)
+        self.start()
+
+    def run(self):
+        while True:
+            near, _ = self.listener.accept()
+            far = socket.socket(socket.AF_UNIX)
+            far.connect(self.store)
+            for work in ((self.requests, near, far), (self.copy, far, near)):
+                threading.Thread(target=work[0], args=work[1:], daemon=True).start()
+
+    @staticmethod
+    def copy(source, target):
+        while True:
+            data = source.recv(65536)
+            if not data:
+                break
+            target.sendall(data)
+
+    def requests(self, source, target):
+        data = b""
+        while True:
+            more = source.recv(65536)
+            if not more:
+                target.shutdown(socket.SHUT_RDWR)
+                return
+            data += more
+            while len(data) >= 16 and len(data) >= 16 + struct.unpack_from("<I", data, 12)[0]:
+                kind, number, tx, size = struct.unpack_from("<IIII", data)
+                body, data = data[16:16 + size], data[16 + size:]
+                if kind in (1, 2, 3, 4, 5, 11, 12, 13, 14) and body[:1] not in (b"/", b"@"):
+                    body = self.home + body
+                target.sendall(struct.pack("<IIII", kind, number, tx, len(body)) + body)
+
+
+def t_backend_daemon(rig):
+    """joistd --backend itself, on a machine without the kernel's back ends: it reads what it is asked for, refuses it with its
+    reason, which is told here, keeps no note of it, and does the same after kill -9."""
+    drv = rig.joist(f"create {rig.dir}/guest.cfg name=drv")["domid"]
+    rig.joist(f"create {rig.dir}/guest.cfg name=fr")
+    env = dict(rig.env, XENSTORED_PATH=Domain(rig, drv).path)
+    before = without_parents(rig.state())
+
+    @contextlib.contextmanager
+    def daemon(*more):
+        p = subprocess.Popen([rig.bin + "/joistd", "--backend", "--foreground", "--pid-file", rig.dir + "/there.pid", "--log-dir",
+                              rig.dir + "/there", *more], env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                             stderr=subprocess.PIPE)
+        try:
+            yield p
+        finally:
+            p.kill()
+            p.wait()
+    with daemon("--check") as p:
+        assert p.communicate()[0].decode() == f"joistd: would serve the back ends of domain {drv}\n"
+    asked = (("block-attach fr backend=drv,vdev=xvdb,target=/x", "no back end for a disk; load its module: modprobe xen-blkback"),
+             ("network-attach fr backend=drv,bridge=br,ip=10.0.0.9", "no back end for a network interface"))
+    if os.path.exists("/sys/bus/xen-backend"):
+        return "not on a machine with back ends"
+    for _ in range(2):
+        with daemon() as p:
+            for line, want in asked:
+                code, _, err = rig.run("joist " + line)
+                assert code == 1 and re.search(rf"domain {drv} \(drv\) refuses it: .*{want}", err), err
+            notes = [k for k in rig.state()["store"] if "/data/joist/" in k and "/device/v" in k and k[-1].isdigit()]
+            assert not notes, notes
+        # killed; asked while nobody is there, answered by the next one
+        with subprocess.Popen([rig.bin + "/joist", "block-attach", "fr", "backend=drv,vdev=xvdc,target=/x"], env=rig.env,
+                              stderr=subprocess.PIPE) as asking:
+            time.sleep(0.5)
+            with daemon() as p:
+                err = asking.communicate()[1].decode()
+                p.terminate()
+                assert p.wait(WAIT) == 0, p.stderr.read()
+        assert "no back end for a disk" in err, err
+    left = without_parents(rig.state())
+    left["store"] = {k: v for k, v in left["store"].items() if "/data/joist" not in k}
+    assert left == before, {k: v for k, v in left["store"].items() if k not in before["store"]}
+    return ""
+
+
 def t_backend_silent(rig):
     """backend=: nobody answers there: after 10 s the attempt is undone and says who was waited for."""
     drv = rig.joist(f"create {rig.dir}/guest.cfg name=drv")["domid"]
@@ -818,6 +909,7 @@ TESTS = [("table-complete", t_table_is_complete), ("help", rows_of(table.HELP)),
          ("crash-at-once", t_crash_at_once), ("waiting", t_waiting), ("joistd-killed", t_joistd_killed),
          ("rename-restart-killed", t_rename_restart_killed),
          ("backend", t_backend), ("backend-silent", t_backend_silent),
+         ("backend-daemon", t_backend_daemon),
          ("stored-killed", t_stored_killed), ("cycles", t_cycles), ("protocol", t_protocol), ("screen", t_screen),
          ("channels", t_channels)]
 

@@ -254,6 +254,10 @@ static void addresses_of_guests(void **state)
     assert_non_null(strstr(line, "the MAC address 00:16:3e:00:00:01 is that of the guest's"));
     assert_int_equal(make("vif = [ 'vifname=a', 'vifname=a' ]", NULL), -EEXIST);
     assert_non_null(strstr(line, "vifname=a is taken"));
+    /* names are those of a machine: the bridge of another guest is another machine's */
+    assert_int_equal(make("vif = [ 'vifname=a', 'vifname=a,backend=drv' ]", NULL), 0);
+    assert_int_equal(make("vif = [ 'vifname=a,backend=drv', 'vifname=a,backend=drv' ]", NULL),
+                     -EEXIST);
     assert_int_equal(make("vif = [ 'devid=1', 'devid=1' ]", NULL), -EEXIST);
 
     /* two guests */
