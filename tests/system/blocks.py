@@ -294,7 +294,7 @@ def reboot_guest(h, path, count):
         out = h.on_console("r1", "ip addr add 10.0.0.91/24 dev eth0; ip link set eth0 up; ping -c 1 -W 5 %s" % networks.HOST,
                            "echo %s >/tmp/m; dd if=/tmp/m of=/dev/xvda bs=512 seek=%d conv=sync,fsync 2>&1" % (mark, turn),
                            "(while :; do dd if=/dev/zero of=/dev/xvda bs=64k seek=16 conv=fsync 2>/dev/null; done) & "
-                           "(ping -q -i 0.05 %s >/dev/null 2>&1) &" % networks.HOST)
+                           "(ping -q -i 0.05 %s >/dev/null 2>&1) & true" % networks.HOST)
         demand("1 packets received" in out[0], "turn %d: no answer to the guest's ping: %r" % (turn, out[0]))
         demand(mark in h.sh("dd if=%s bs=512 skip=%d count=1 2>/dev/null" % (path, turn)), "turn %d: %r" % (turn, out[1]))
         if turn < count:
@@ -344,7 +344,7 @@ def under_io(h, args):
     before = baseline(h)
     second = "%s/io.qcow2,qcow2" % DIR if has_nbd else two + ",raw"
     h.create("b7", 'disk=["%s,raw,xvda,rw", "%s,xvdb,rw"]' % (one, second))
-    h.on_console("b7", *["echo '%s' >/tmp/%s.sh; sh /tmp/%s.sh >/dev/null 2>&1 &" % (WORKER.replace("DISK", d), d, d)
+    h.on_console("b7", *["echo '%s' >/tmp/%s.sh; sh /tmp/%s.sh >/dev/null 2>&1 & true" % (WORKER.replace("DISK", d), d, d)
                          for d in ("xvda", "xvdb")])
     progress(h, "b7", ("xvda", "xvdb"))
     h.must("xenstore-write /test/answer yes")
@@ -360,7 +360,7 @@ def under_io(h, args):
     progress(h, "b7", ("xvda",))
     if has_nbd:
         h.must_tool("block-attach b7 %s,xvdc,rw" % second)
-        h.on_console("b7", "(while dd if=/dev/zero of=/dev/xvdc bs=64k conv=fsync 2>/dev/null; do :; done) &")
+        h.on_console("b7", "(while dd if=/dev/zero of=/dev/xvdc bs=64k conv=fsync 2>/dev/null; do :; done) & true")
         h.must("kill -9 $(pidof qemu-nbd)")         # the guest gets errors, nobody hangs
         h.must_tool("block-list -l b7")
         progress(h, "b7", ("xvda",))
