@@ -49,7 +49,7 @@ bool port_cpu_work_pending(void)
 
 void port_cpu_raise(unsigned int cpu, uint32_t bits)
 {
-    host_record.raised[cpu % HOST_MAX_CPUS] |= bits;
+    __atomic_fetch_or(&host_record.raised[cpu % HOST_MAX_CPUS], bits, __ATOMIC_RELAXED);
     atomic_fetch_or(&work[cpu % HOST_MAX_CPUS], bits);
 }
 

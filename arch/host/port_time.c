@@ -34,7 +34,7 @@ uint64_t port_ticks_khz(void)
 
 void port_time_set_deadline(uint64_t ns)
 {
-    deadline[port_cpu_id()] = ns;
+    __atomic_store_n(&deadline[port_cpu_id()], ns, __ATOMIC_RELAXED);
     if (ns <= port_time_now()) {
         port_cpu_raise(port_cpu_id(), CW_TIMER);
     }
@@ -42,15 +42,17 @@ void port_time_set_deadline(uint64_t ns)
 
 uint64_t host_deadline(unsigned int cpu)
 {
-    return deadline[cpu];
+    return __atomic_load_n(&deadline[cpu], __ATOMIC_RELAXED);
 }
 
 void host_advance(uint64_t ns)
 {
     __atomic_fetch_add(&host_ticks, ns, __ATOMIC_RELAXED);
     for (unsigned int i = 0; i < host_cpu_count; i++) {
-        if (deadline[i] <= port_time_now()) {
-            deadline[i] = ~UINT64_C(0);
+        uint64_t due = host_deadline(i);
+        if (due <= port_time_now() &&
+            __atomic_compare_exchange_n(&deadline[i], &due, ~UINT64_C(0), false, __ATOMIC_RELAXED,
+                                        __ATOMIC_RELAXED)) {
             port_cpu_raise(i, CW_TIMER);
         }
     }

@@ -30,7 +30,7 @@ unit-test_ctl_x86-objs := $(addprefix arch/x86_64/guest/, ctl_x86.o mem_x86.o cp
 
 # Domains, scheduling, events, grants, interrupts on the host machine.
 core-kit-tests := test_control test_domain test_evtchn test_hcall test_irq test_rights test_sched test_sched_threads test_vcpu
-core-kit-tests += test_base test_cmdline test_entrypoints test_machine_ops test_msr test_priv_emul test_timer test_trap
+core-kit-tests += test_refusals test_base test_cmdline test_entrypoints test_machine_ops test_msr test_priv_emul test_timer test_trap
 unit-y += $(core-kit-tests) test_spec
 $(foreach t,$(core-kit-tests),$(eval unit-$(t)-objs := tests/unit/core_kit.o))
 

@@ -207,6 +207,12 @@ static void test_late_failures(void **state)
         host_inject_yields(0, 0);
         assert_ptr_equal(v->arch.root_kernel, (one_in & 1) != 0 ? l4 : g.l4);
         assert_ptr_equal(v->arch.root_user, (one_in & 1) != 0 ? g.l4 : l4);
+        struct vcpu_guest_context out;
+        port_vcpu_get_context(v, &out);
+        assert_int_equal(out.ctrlreg[3], c.ctrlreg[3]);
+        assert_int_equal(out.ctrlreg[1], c.ctrlreg[1]);
+        assert_int_equal(out.gdt_ents, 512);
+        assert_int_equal(out.gdt_frames[0], c.gdt_frames[0]);
         kit_audit();
         late_failures();
     }

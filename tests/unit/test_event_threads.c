@@ -126,6 +126,7 @@ static void grants(uint32_t *x, unsigned int me)
                                  .flags = GNTCOPY_source_gref,
                                  .dest.u.gmfn = frame_mfn(g[me].data[KIT_DATA - 1]).n,
                                  .dest.domid = DOMID_SELF,
+                                 .dest.offset = (uint16_t)((port_cpu_id() & 1) * 512),
                                  .len = 64 };
         (void)kit_call(hc_grant_table_op, GNTTABOP_copy, (uintptr_t)&c, 1, 0);
         good[13] += c.status == GNTST_okay;

@@ -92,6 +92,7 @@ static const struct op {
     { UNMAP_WRONG, 0, 0, false, "unmap slot 0 at 1" },
     { UNMAP_ALL, 0, 0, false, "unmap both and stop" },
     { REPLACE, 0, 0, false, "replace slot 0" },
+    { REPLACE, 0, 1, false, "replace slot 1" },
     { CLEAR, 0, 0, false, "clear the entry of slot 0" },
     { COPY_FROM, 0, 0, false, "copy from 0" },
     { COPY_TO, 0, 0, false, "copy to 0" },

@@ -95,11 +95,11 @@ static void disturb(uint32_t *x)
         (void)sched_set_affinity(v, &m, &m);
         break;
     case 3:
-        v->d->cap = next(x) % 4 == 0 ? 80 : 0;
+        __atomic_store_n(&v->d->cap, next(x) % 4 == 0 ? 80 : 0, __ATOMIC_RELAXED);
         sched_params_changed(v->d);
         break;
     case 4:
-        v->d->weight = (uint16_t)(1 + next(x) % 1000);
+        __atomic_store_n(&v->d->weight, (uint16_t)(1 + next(x) % 1000), __ATOMIC_RELAXED);
         break;
     default:
         vcpu_kick(v);

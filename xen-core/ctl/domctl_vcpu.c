@@ -237,9 +237,9 @@ int64_t domctl_scheduler_op(struct vcpu *v, struct domain *d, struct xen_domctl 
             return -EINVAL;
         }
         if (p->weight) {
-            d->weight = p->weight;
+            __atomic_store_n(&d->weight, p->weight, __ATOMIC_RELAXED); /* read at any time */
         }
-        d->cap = p->cap;
+        __atomic_store_n(&d->cap, p->cap, __ATOMIC_RELAXED);
         sched_params_changed(d);
         return 0;
     case XEN_DOMCTL_SCHEDOP_putvcpuinfo:

@@ -726,20 +726,6 @@ uint64_t sched_idle_time(unsigned int cpu)
     return info.time[RUNSTATE_running];
 }
 
-/* Without locks: for a person who looks at a machine that may hang. */
-void sched_dump(void)
-{
-    cpumask_for_each(cpu, &cpu_online_mask)
-    {
-        const struct runq *q = &runqs[cpu];
-        const struct vcpu *c = q->curr;
-        if (c != NULL) {
-            log_info("cpu %u: running d%uv%u, %u waiting, floor %llu ms", cpu, c->d->id, c->id,
-                     q->count, (unsigned long long)(q->floor / MS));
-        }
-    }
-}
-
 void sched_audit(void)
 {
     cpumask_for_each(cpu, &cpu_online_mask)

@@ -50,7 +50,5 @@ int sched_set_affinity(struct vcpu *v, const struct cpumask *hard, const struct 
 void sched_params_changed(struct domain *d);
 /* ns that a cpu has been idle, for getcpuinfo. */
 uint64_t sched_idle_time(unsigned int cpu);
-/* One line per cpu with work, to the log (debug key). */
-void sched_dump(void);
 /* Checks every run queue; panics on a broken invariant. Tests only: nothing may run. */
 void sched_audit(void);

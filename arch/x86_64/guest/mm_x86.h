@@ -46,8 +46,6 @@ void pt_entry_put(struct domain *d, pte_t old);
 bool pt_write_emulate(struct vcpu *v, struct regs *r, uint64_t va);
 /* #PF below: the LDT window's page is not yet mapped; map it. True: retry. */
 bool pt_map_ldt_page(struct vcpu *v, uint32_t offset);
-/* Walk the guest's tables of the loaded vcpu in software: the level-1 entry for va, 0 if none. */
-pte_t pt_walk_l1(struct vcpu *v, uint64_t va);
 
 /* Base pointers. kernel: new_baseptr. Takes and drops references. locks: mm(d) taken inside. 0,
  * -EINVAL, HC_AGAIN. */

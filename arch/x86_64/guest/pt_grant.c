@@ -93,16 +93,3 @@ void pt_entry_put(struct domain *d, pte_t old)
         pt_l1_put(d, old);
     }
 }
-
-pte_t pt_walk_l1(struct vcpu *v, uint64_t va)
-{
-    struct frame *root = v->arch.kernel_mode ? v->arch.root_kernel : v->arch.root_user;
-    struct frame *f = root != NULL && va_guest_ok(va) ? pt_l1_find(root, va) : NULL;
-    pte_t e = 0;
-
-    if (f != NULL && pt_l1_lock(f, v->d)) {
-        e = pt_read(&pt_entries(f)[pt_index(va, 1)]);
-        pt_l1_unlock(f);
-    }
-    return e;
-}
