@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Any sequence of grant and event calls of two domains, with yields injected and guest memory that
- * faults, while the granter writes what it likes into its table and domains die; every step is
+ * faults, while the granter writes what it likes into its table and domains die; every fourth step is
  * followed by the rooms' audits.
  */
 #include <stdlib.h>
@@ -375,7 +375,9 @@ int fuzz_one(const uint8_t *data, size_t size)
     host_inject_yields(1u + (byte(&in) & 3u), byte(&in));
     for (unsigned int n = 0; in.left != 0 && n < STEPS_MAX; n++) {
         step(&in);
-        audit(n % 8 == 0);
+        if (n % 4 == 3) { /* a count that is wrong stays so */
+            audit(n % 8 == 7);
+        }
     }
     audit(true);
     /* Both at once: what one holds of the other must not keep it alive. */

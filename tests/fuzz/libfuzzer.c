@@ -86,6 +86,9 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
     for (int i = 1; i < *argc; i++) {
         struct stat st;
+        if (strcmp((*argv)[i], "-merge=1") == 0) {
+            break; /* the first directory is to have only what was chosen */
+        }
         if ((*argv)[i][0] != '-' && stat((*argv)[i], &st) == 0 && S_ISDIR(st.st_mode)) {
             write_seeds((*argv)[i]);
             break;

@@ -117,9 +117,12 @@ static void count(struct audit *a)
 
 void world_audit(void)
 {
+    static unsigned int calls;
     struct domain *d;
 
-    audit_all(count);
+    if (++calls % 4 == 0) { /* a count that is wrong stays so: world_end() looks in any case */
+        audit_all(count);
+    }
     host_tlb_audit();
     domain_audit();
     for (domid_t id = 0; (d = domain_get_next(id)) != NULL; domain_put(d)) {
@@ -148,6 +151,7 @@ void world_end(void)
     host_fault_at(0);
     host_guest_flat(true);
     host_load(NULL);
+    audit_all(count);
     for (domid_t id = 1; (d = domain_get_next(id)) != NULL;) {
         id = (domid_t)(d->id + 1);
         host_domain_end(d);

@@ -33,5 +33,5 @@ void world_put(uint64_t va, const void *from, size_t n);
 void world_begin(void);
 /* Aborts if anything is left. */
 void world_end(void);
-/* All frames, caches, grants, ports and domains. Aborts. */
+/* Caches, grants, ports and domains, each fourth time all frames. Aborts. */
 void world_audit(void);
