@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Any sequence of grant and event calls of two domains, with yields injected and guest memory that
- * faults, while the granter writes what it likes into its table and domains die; every fourth step is
- * followed by the rooms' audits.
+ * faults, while the granter writes what it likes into its table and domains die; every fourth step
+ * is followed by the rooms' audits.
  */
 #include <stdlib.h>
 #include <string.h>
