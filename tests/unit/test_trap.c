@@ -5,11 +5,15 @@
 #include <string.h>
 
 #include "abi/arch_x86_64.h"
+#include "abi/errno.h"
+#include "abi/version.h"
 #include "abi/xen.h"
 #include "arch/host/machine.h"
 #include "cpu/msr.h"
 #include "guest/trap.h"
 #include "guest/x86_flags.h"
+#include "hcall/hcall.h"
+#include "port/cpu.h"
 #include "port/vcpu.h"
 
 #define HANDLER  UINT64_C(0xffffffff81000100)
@@ -489,6 +493,71 @@ static void test_return(void **state)
     v->info->evtchn_upcall_pending = 0;
 }
 
+/* A call's end: its result, another try, or neither; a number that is no call; one that is refused
+ * before anything is read. */
+static void test_calls(void **state)
+{
+    (void)state;
+    r.rax = __HYPERVISOR_xen_version;
+    r.rdi = XENVER_version;
+    guest_syscall(&r);
+    assert_int_equal(r.rax, 4 << 16 | 17);
+    assert_int_equal(r.rip, USER_RIP);
+    r.rax = HCALL_COUNT;
+    guest_syscall(&r);
+    assert_int_equal(r.rax, -ENOSYS);
+    r.rax = UINT64_MAX;
+    guest_syscall(&r);
+    assert_int_equal(r.rax, -ENOSYS);
+    r.rax = __HYPERVISOR_domctl;
+    r.rdi = KIT_BAD_VA;
+    guest_syscall(&r);
+    assert_int_equal(r.rax, -EPERM);
+
+    hcall_finish_slow(&r, HC_AGAIN, __HYPERVISOR_mmu_update);
+    assert_int_equal(r.rax, __HYPERVISOR_mmu_update);
+    assert_int_equal(r.rip, USER_RIP - 2);
+    r.rax = 0x77;
+    hcall_finish_slow(&r, 0, __HYPERVISOR_iret);
+    assert_int_equal(r.rax, 0x77);
+    hcall_finish_slow(&r, -EFAULT, __HYPERVISOR_iret);
+    assert_int_equal(r.rax, -EFAULT);
+    assert_false(crashed());
+}
+
+/* What waits for the cpu is done on the way out. */
+static void test_work(void **state)
+{
+    (void)state;
+    port_cpu_raise(port_cpu_id(), CW_TIMER | CW_DEFERRED);
+    port_irq_disable(); /* as on every way out */
+    guest_return(&r);
+    assert_false(port_irq_enabled());
+    port_irq_enable();
+    assert_int_equal(port_cpu_take_work(), 0);
+    assert_int_equal(r.rip, USER_RIP);
+    /* An upcall without a handler is none. */
+    v->info->evtchn_upcall_pending = 1;
+    guest_upcall(v, &r);
+    assert_int_equal(r.rip, USER_RIP);
+    v->arch.event = (struct x86_callback){ .eip = HANDLER, .mask = true };
+    guest_upcall(v, &r);
+    assert_int_equal(r.rip, HANDLER);
+    v->info->evtchn_upcall_pending = 0;
+}
+
+/* A page fault below the LDT's window is told as one at the guest's address. */
+static void test_ldt_fault(void **state)
+{
+    (void)state;
+    handler(14, 0);
+    v->arch.ldt_base = 0x5000;
+    trap(14, 0, cpu_ldt_window() + 0x123);
+    assert_int_equal(r.rip, HANDLER);
+    assert_int_equal(v->info->arch.cr2, 0x5123);
+    v->arch.ldt_base = 0;
+}
+
 /* User mode's ways in: bounced if registered, else an exception at the instruction. */
 static void test_user_entries(void **state)
 {
@@ -526,14 +595,25 @@ static void test_user_entries(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(test_from_kernel),    T(test_from_user),
-        T(test_mask_and_error), T(test_vectors_with_error),
-        T(test_flags),          T(test_page_fault),
-        T(test_no_handler),     T(test_bad_stack),
-        T(test_failsafe),       T(test_iret_kernel),
-        T(test_iret_syscall),   T(test_iret_bad),
-        T(test_user_entries),   T(test_iret_user),
-        T(test_dispatch),       T(test_return),
+        T(test_calls),
+        T(test_work),
+        T(test_ldt_fault),
+        T(test_from_kernel),
+        T(test_from_user),
+        T(test_mask_and_error),
+        T(test_vectors_with_error),
+        T(test_flags),
+        T(test_page_fault),
+        T(test_no_handler),
+        T(test_bad_stack),
+        T(test_failsafe),
+        T(test_iret_kernel),
+        T(test_iret_syscall),
+        T(test_iret_bad),
+        T(test_user_entries),
+        T(test_iret_user),
+        T(test_dispatch),
+        T(test_return),
     };
 
     kit_start(1);
