@@ -40,8 +40,9 @@ struct domain *dom_io;
 
 static struct spinlock domlist_lock = SPINLOCK(LOCK_domlist);
 static _Atomic(struct domain *) table[DOMID_FIRST_RESERVED];
-static uint32_t live;   /* slots in use [domlist] */
-static domid_t last_id; /* handed out last [domlist] */
+static _Atomic uint64_t listed[(DOMID_FIRST_RESERVED + 63) / 64]; /* a bit for each slot in use */
+static uint32_t live;                                             /* slots in use [domlist] */
+static domid_t last_id;                                           /* handed out last [domlist] */
 static struct pool domain_pool = POOL("domain", struct domain);
 static struct domain pseudo[3];
 
@@ -113,13 +114,15 @@ void domain_put(struct domain *d)
 
 struct domain *domain_get_next(domid_t id)
 {
-    for (uint32_t i = id; i < DOMID_FIRST_RESERVED; i++) {
-        if (atomic_load_explicit(&table[i], memory_order_relaxed) == NULL) {
-            continue;
-        }
-        struct domain *d = domain_get((domid_t)i);
-        if (d != NULL) {
-            return d;
+    /* By words of bits: the slots themselves are too many to be looked at one by one. */
+    for (uint32_t i = id; i < DOMID_FIRST_RESERVED; i = (i | 63) + 1) {
+        uint64_t bits = atomic_load_explicit(&listed[i / 64], memory_order_relaxed) >> i % 64;
+
+        for (uint32_t k = i; bits != 0; bits >>= 1, k++) {
+            struct domain *d = (bits & 1) != 0 ? domain_get((domid_t)k) : NULL;
+            if (d != NULL) {
+                return d;
+            }
         }
     }
     return NULL;
@@ -148,6 +151,7 @@ static int slot_take(struct domain *d, domid_t id)
     if (rc == 0) {
         d->id = id;
         atomic_store(&table[id], d);
+        atomic_fetch_or(&listed[id / 64], UINT64_C(1) << id % 64);
         live++;
     }
     spin_unlock(&domlist_lock);
@@ -159,6 +163,7 @@ static int slot_take(struct domain *d, domid_t id)
 void domain_unlist(struct domain *d)
 {
     spin_lock(&domlist_lock);
+    atomic_fetch_and(&listed[d->id / 64], ~(UINT64_C(1) << d->id % 64));
     atomic_store(&table[d->id], NULL);
     live--;
     spin_unlock(&domlist_lock);
@@ -444,6 +449,7 @@ void domain_audit(void)
     spin_lock(&domlist_lock);
     for (uint32_t i = 0; i < DOMID_FIRST_RESERVED; i++) {
         const struct domain *d = atomic_load(&table[i]);
+        bug_if((d != NULL) != (atomic_load(&listed[i / 64]) >> i % 64 & 1));
         if (d != NULL) {
             bug_if(d->id != i || d->is_pseudo);
             n++;

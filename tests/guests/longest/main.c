@@ -103,7 +103,7 @@ static long list(u32 cmd, u64 n, u32 order, u32 id)
 
 static void reservations(u32 id)
 {
-    static const u32 orders[] = { 0, 9, 10 };
+    static const u32 orders[] = { 0, 9 };
 
     for (u32 k = 0; k < ARRAY(orders); k++) {
         u64 n = orders[k] ? 4 : BATCH;

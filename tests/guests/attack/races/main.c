@@ -14,7 +14,7 @@ const char kit_name[] = "races";
 static volatile u64 *volatile flip_at;
 static volatile u64 flip_to[2];
 static void (*volatile flip_call)(void);
-static volatile u32 quit;
+static volatile u32 quit, busy;
 static volatile u64 flips;
 
 static u64 *l1, *l2, *l3, *data, *other, *given, *gdt;
@@ -23,6 +23,7 @@ static u8 *arg;
 static void flipper(void)
 {
     while (!quit) {
+        __atomic_fetch_add(&busy, 1, __ATOMIC_SEQ_CST);
         volatile u64 *at = flip_at;
         void (*call)(void) = flip_call;
 
@@ -35,10 +36,19 @@ static void flipper(void)
         } else if (call) {
             call();
             flips++;
-        } else {
-            __asm__ volatile("pause");
         }
+        __atomic_fetch_sub(&busy, 1, __ATOMIC_SEQ_CST);
+        __asm__ volatile("pause");
     }
+}
+
+/* No other vCPU is at what it was given any more, however late it runs. */
+static void halt(void)
+{
+    flip_at = NULL;
+    flip_call = NULL;
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    check(wait_until(&busy, 0, 60 * SEC));
 }
 
 static u64 rw(const void *va)
@@ -86,12 +96,11 @@ static void race(const char *what, void (*one)(void), void *at, u64 a, u64 b)
     flip_to[0] = a;
     flip_to[1] = b;
     flip_at = at;
-    while (now() < end || (flips == before && now() < end + 20 * SEC)) {
+    while (now() < end || ((flips == before || n <= 10) && now() < end + 60 * SEC)) {
         one();
         n++;
     }
-    flip_at = NULL;
-    spin_ns(2000000);
+    halt();
     *(volatile u64 *)at = a;
     print("%s: %lu calls, %lu changes\r\n", what, n, flips - before);
     check(n > 10 && flips > before);
@@ -398,7 +407,7 @@ static void pin_for(const char *what, void (*by)(void))
 
     pins = stores = refused = 0;
     flip_call = by;
-    while (now() < end || (pins < 3 && now() < end + 20 * SEC)) {
+    while (now() < end || (pins < 3 && now() < end + 60 * SEC)) {
         if (mmuext1(MMUEXT_PIN_L1_TABLE, mfn_of(young)) != 0) {
             continue;
         }
@@ -414,8 +423,7 @@ static void pin_for(const char *what, void (*by)(void))
         mmuext1(MMUEXT_UNPIN_TABLE, mfn_of(young));
         sched_op(SCHEDOP_yield, NULL);
     }
-    flip_call = NULL;
-    spin_ns(5000000);
+    halt();
     print("%s: %u pins, %u stores, %u refused\r\n", what, pins, stores, refused);
     check(pins > 0);
     sound(what);
