@@ -45,8 +45,9 @@ def said(h, name):
 def verdict_of(h, name, seconds=180, given_up=None, meanwhile=None):
     """Waits for the verdict; anything but PASS is wrong, unless the hypervisor is the one that DIFFERENCES is about.
     meanwhile() is called over and over."""
-    end = time.monotonic() + seconds
+    end, listed = time.monotonic() + seconds, True
     while True:
+        was_listed = bool(listed)       # what it has said last is written down before it goes
         kind, line, failed = said(h, name)
         if not kind and given_up and given_up in h.sh("cat " + LOGS[h.tools] % name):
             demand(not failed, "; ".join(failed))
@@ -57,7 +58,7 @@ def verdict_of(h, name, seconds=180, given_up=None, meanwhile=None):
                 return "differs: " + line
             return line.partition("PASS ")[2]
         listed = h.domains().get(name)
-        if not listed or "c" in listed[3] or time.monotonic() > end:
+        if not (listed or was_listed) or listed and "c" in listed[3] or time.monotonic() > end:
             text = ("no verdict; the domain is %r; its console: %s; %s"
                     % (listed, h.sh("tail -n 3 " + LOGS[h.tools] % name).strip()[-300:], last_words(h)))
             differs(h, name, ["no verdict"], text)
