@@ -15,7 +15,9 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/run_stream.h"
 #include "common/fail.h"
+#include "image/progress.h"
 #include "image/rootfs.h"
 #include "image/work.h"
 #include "run/result.h"
@@ -30,8 +32,8 @@
 struct running {
     struct cli *c;
     char name[64];
-    int tty;
-    bool is_input_over;
+    struct stream stream;
+    bool is_held; /* paused until its output has been read */
     bool has_ended;
     bool has_crashed;
 };
@@ -53,27 +55,28 @@ static bool about(struct running *r, const char *verb, json_t **reply)
 
 static bool open_tty(struct running *r)
 {
+    int *tty = &r->stream.tty;
     json_t *reply = NULL;
     const char *path;
     struct termios raw;
     unsigned int waited;
 
-    for (waited = 0; waited < TTY_WAIT_MS && r->tty < 0 && !work_is_stopped();
+    for (waited = 0; waited < TTY_WAIT_MS && *tty < 0 && !work_is_stopped();
          waited += TTY_STEP_MS) {
         if (about(r, "console", &reply)) {
             path = get_text(json_object_get(reply, "result"), "tty");
-            r->tty = path[0] != '\0' ? open(path, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC) : -1;
+            *tty = path[0] != '\0' ? open(path, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC) : -1;
         }
         json_decref(reply);
-        if (r->tty < 0) {
+        if (*tty < 0) {
             poll(NULL, 0, TTY_STEP_MS);
         }
     }
-    if (r->tty >= 0 && tcgetattr(r->tty, &raw) == 0) {
+    if (*tty >= 0 && tcgetattr(*tty, &raw) == 0) {
         cfmakeraw(&raw);
-        tcsetattr(r->tty, TCSANOW, &raw);
+        tcsetattr(*tty, TCSANOW, &raw);
     }
-    return r->tty >= 0;
+    return *tty >= 0;
 }
 
 /* Asks whether the guest has ended; preserved, so that nothing of its output is lost. */
@@ -93,81 +96,38 @@ static void look(struct running *r)
     json_decref(reply);
 }
 
-static void put_out(const char *data, size_t size)
+/* A guest whose output nobody takes waits for its reader. */
+static void hold_back(struct running *r)
 {
-    ssize_t n;
+    size_t waiting = stream_waiting(&r->stream);
 
-    while (size > 0 && !work_is_stopped()) {
-        n = write(STDOUT_FILENO, data, size);
-        if (n < 0 && errno != EINTR) {
-            return; /* nobody reads: the command runs on, as under a shell that ignores it */
-        }
-        data += n > 0 ? n : 0;
-        size -= n > 0 ? (size_t)n : 0;
-    }
-}
-
-/* What there is on the terminal; false if there was nothing. */
-static bool pass_output(struct running *r)
-{
-    char data[4096];
-    ssize_t n = read(r->tty, data, sizeof(data));
-
-    if (n > 0) {
-        put_out(data, (size_t)n);
-    }
-    return n > 0;
-}
-
-/* Our input, and its end as the end-of-file character of the guest's terminal. */
-static void pass_input(struct running *r)
-{
-    char data[128];
-    ssize_t n = read(STDIN_FILENO, data, sizeof(data));
-    ssize_t done;
-    ssize_t at = 0;
-
-    if (n <= 0) {
-        r->is_input_over = n == 0 || errno != EINTR;
-        data[0] = 4;
-        n = r->is_input_over ? 1 : 0;
-    }
-    while (at < n && !work_is_stopped()) {
-        done = write(r->tty, data + at, (size_t)(n - at));
-        at += done > 0 ? done : 0;
-        if (done < 0) {
-            if (errno != EAGAIN && errno != EINTR) {
-                return;
-            }
-            pass_output(r);
-            poll(NULL, 0, TTY_STEP_MS);
-        }
+    if (!r->is_held && waiting > STREAM_FULL) {
+        r->is_held = about(r, "pause", NULL);
+    } else if (r->is_held && waiting == 0) {
+        r->is_held = !about(r, "unpause", NULL);
     }
 }
 
 static void stream(struct running *r)
 {
-    struct pollfd p[2] = { { .fd = r->tty, .events = POLLIN }, { .events = POLLIN } };
-    int n;
+    struct stream *s = &r->stream;
+    bool has_hung_up = false;
 
     while (!r->has_ended && !work_is_stopped()) {
-        p[1].fd = r->is_input_over ? -1 : STDIN_FILENO;
-        n = poll(p, 2, ASK_MS);
-        if (n > 0 && p[1].revents != 0) {
-            pass_input(r);
-        }
-        if (n == 0 || (n > 0 && p[0].revents != 0 && !pass_output(r))) {
+        if (!stream_turn(s, ASK_MS, &has_hung_up)) {
             look(r);
-            if ((p[0].revents & (POLLHUP | POLLERR)) != 0 && !r->has_ended) {
-                close(r->tty); /* the console daemon has started again */
-                r->tty = -1;
-                r->has_ended = !open_tty(r);
-                p[0].fd = r->tty;
-            }
         }
+        if (has_hung_up && !r->has_ended) {
+            close(s->tty); /* the console daemon has started again */
+            s->tty = -1;
+            r->has_ended = !open_tty(r);
+        }
+        hold_back(r);
     }
+    s->is_input_over = true;
+    s->typed_first = s->typed_used;
     /* what it said last is still on its way through the console daemon */
-    while (r->tty >= 0 && !work_is_stopped() && poll(p, 1, ASK_MS) > 0 && pass_output(r)) {
+    while (!work_is_stopped() && (stream_turn(s, ASK_MS, &has_hung_up) || stream_waiting(s) > 0)) {
     }
 }
 
@@ -205,8 +165,8 @@ static int start(struct running *r, const struct parsed *p, const struct rootfs 
     if (!open_tty(r) || !about(r, "unpause", NULL)) {
         if (!work_is_stopped()) {
             fprintf(stderr, "joist: run: %s: %s\n", r->name,
-                    r->tty < 0 ? "it has no terminal; see whether joist-consoled runs"
-                               : "it cannot be started");
+                    r->stream.tty < 0 ? "it has no terminal; see whether joist-consoled runs"
+                                      : "it cannot be started");
         }
         about(r, "destroy", NULL);
         return EXIT_RUN_FAILED;
@@ -222,9 +182,6 @@ static int run_guest(struct running *r, const struct parsed *p, const struct roo
         return work_is_stopped() ? EXIT_INTERRUPTED : rc;
     }
     stream(r);
-    if (r->tty >= 0) {
-        close(r->tty);
-    }
     about(r, "destroy", NULL);
     if (work_is_stopped()) {
         return EXIT_INTERRUPTED;
@@ -240,11 +197,12 @@ static int run_guest(struct running *r, const struct parsed *p, const struct roo
 
 int cmd_run(struct cli *c, const struct parsed *p)
 {
-    struct running r = { .c = c, .tty = -1 };
+    struct running r = { .c = c };
     struct rootfs_spec spec = { .root = p->value['R'],
                                 .kernel = p->value['k'],
                                 .ramdisk = p->value['r'] };
     char *command[1025] = { 0 };
+    struct progress bar;
     struct rootfs fs;
     struct work w;
     struct fail f = { 0 };
@@ -277,7 +235,14 @@ int cmd_run(struct cli *c, const struct parsed *p)
     }
     signal(SIGPIPE, SIG_IGN);
     c->is_json = false; /* standard output is the command's */
-    rc = rootfs_make(&w, &spec, &fs, &f) == 0 ? run_guest(&r, p, &fs) : EXIT_RUN_FAILED;
+    progress_begin(&bar, false);
+    bar.is_quiet = !bar.is_bar; /* its lines would lie between the command's words */
+    spec.progress = &bar;
+    rc = stream_begin(&r.stream);
+    rc = rc == 0 ? rootfs_make(&w, &spec, &fs, &f) : fail_set(&f, rc, "run", r.name, "no memory");
+    progress_end(&bar);
+    rc = rc == 0 ? run_guest(&r, p, &fs) : EXIT_RUN_FAILED;
+    stream_end(&r.stream);
     if (f.code != 0) {
         say_fail(&f);
     }

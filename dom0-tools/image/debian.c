@@ -352,9 +352,12 @@ static int bootstrap(struct build *b)
 
 static int make_file_system(struct build *b)
 {
-    struct ext4_spec fs = {
-        .tree = b->tree, .overlay = b->s->overlay, .label = b->s->label, .size = b->s->size
-    };
+    struct ext4_spec fs = { .tree = b->tree,
+                            .overlay = b->s->overlay,
+                            .label = b->s->label,
+                            .size = b->s->size,
+                            .progress = &b->progress,
+                            .percent = { 88, 99 } };
     char archive[WORK_PATH_MAX];
 
     progress_stage(&b->progress, "making the file system", 88);

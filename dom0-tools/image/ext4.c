@@ -8,7 +8,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+#include "image/progress.h"
 
 #define MIB         (UINT64_C(1) << 20)
 #define BLOCK       UINT64_C(4096)
@@ -58,13 +61,14 @@ static int set_size(const char *path, uint64_t size, struct fail *f)
     return rc;
 }
 
-/* Whether the tree can fit at all, told before mke2fs gives up in the middle. */
-static int check_fit(const struct ext4_spec *spec, struct fail *f)
+/* Whether the tree can fit at all, told before mke2fs gives up in the middle; *whole: its bytes. */
+static int check_fit(const struct ext4_spec *spec, unsigned long long *whole, struct fail *f)
 {
-    unsigned long long bytes;
-    unsigned long long count;
+    unsigned long long bytes = 0;
+    unsigned long long count = 0;
     int rc = work_tree_size(spec->tree, &bytes, &count);
 
+    *whole = bytes;
     if (rc == -EINTR) {
         return work_check_stopped(f);
     }
@@ -77,6 +81,28 @@ static int check_fit(const struct ext4_spec *spec, struct fail *f)
         return fail_remedy(f, "give a larger --size");
     }
     return 0;
+}
+
+/* How far mke2fs is: what the image occupies, of what it will occupy. */
+struct filling {
+    const struct ext4_spec *spec;
+    const char *path;
+    unsigned long long whole; /* bytes */
+};
+
+static void show_filling(void *arg)
+{
+    const struct filling *g = arg;
+    int span = g->spec->percent[1] - g->spec->percent[0];
+    unsigned long long done;
+    struct stat st;
+
+    if (g->whole > 0 && stat(g->path, &st) == 0) {
+        done = (unsigned long long)st.st_blocks * 512;
+        done = done < g->whole ? done : g->whole;
+        progress_at(g->spec->progress,
+                    g->spec->percent[0] + (int)((unsigned long long)span * done / g->whole));
+    }
 }
 
 #define MKFS_WORDS   20
@@ -111,6 +137,20 @@ static const char *unpack_option(const char *archive)
         }
     }
     return "";
+}
+
+#define PACKED_FACTOR 3 /* about so much does a packed archive hold */
+
+/* A guess for the progress bar: what the archive will occupy; 0. */
+static int archive_size(const char *path, unsigned long long *bytes)
+{
+    struct stat st;
+
+    if (stat(path, &st) == 0) {
+        *bytes =
+            (unsigned long long)st.st_size * (unpack_option(path)[0] != '\0' ? PACKED_FACTOR : 1);
+    }
+    return 0;
 }
 
 /* The words of mke2fs; the numbers go to the two texts. */
@@ -164,10 +204,12 @@ int ext4_make(const struct ext4_spec *spec, const char *path, struct fail *f)
         spec->overlay != NULL ? spec->overlay : "",
         spec->archive != NULL ? unpack_option(spec->archive) : "",
     };
+    struct filling filling = { .spec = spec, .path = path };
     char program[WORK_PATH_MAX];
     bool is_plain = spec->archive == NULL && spec->overlay == NULL;
     char numbers[2][24];
-    int rc = spec->archive == NULL ? check_fit(spec, f) : 0;
+    int rc = spec->archive == NULL ? check_fit(spec, &filling.whole, f)
+                                   : archive_size(spec->archive, &filling.whole);
 
     rc = rc == 0 ? set_size(path, spec->size + spec->tail, f) : rc;
     if (rc != 0) {
@@ -177,7 +219,9 @@ int ext4_make(const struct ext4_spec *spec, const char *path, struct fail *f)
     argv[PREFIX_WORDS] = work_find_program("mke2fs", program) ? program : "mke2fs";
     mkfs_words(spec, path, numbers, argv + PREFIX_WORDS);
     rc = is_plain ? PREFIX_WORDS : geteuid() == 0 ? 1 : 0;
+    work_set_tick(spec->progress != NULL ? show_filling : NULL, &filling);
     rc = work_must((char *const *)(argv + rc), "mkfs", rc == 0 ? "fakeroot" : "e2fsprogs", f);
+    work_set_tick(NULL, NULL);
     if (rc != 0 && strstr(f->cause, "allocate") != NULL) {
         f->code = -ENOSPC;
         fail_remedy(f, "give a larger --size");

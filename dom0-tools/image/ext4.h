@@ -9,13 +9,17 @@
 
 #define EXT4_LABEL_MAX 16
 
+struct progress;
+
 struct ext4_spec {
-    const char *tree;    /* directory whose contents it gets */
-    const char *archive; /* a tar archive that is unpacked to `tree` before, or NULL */
-    const char *overlay; /* directory whose files are put over `tree` before, or NULL */
-    const char *label;   /* at most 16 bytes, or NULL */
-    uint64_t size;       /* bytes of the file system */
-    uint64_t tail;       /* bytes that the file has beyond the file system */
+    const char *tree;          /* directory whose contents it gets */
+    const char *archive;       /* a tar archive that is unpacked to `tree` before, or NULL */
+    const char *overlay;       /* directory whose files are put over `tree` before, or NULL */
+    const char *label;         /* at most 16 bytes, or NULL */
+    uint64_t size;             /* bytes of the file system */
+    uint64_t tail;             /* bytes that the file has beyond the file system */
+    struct progress *progress; /* NULL: nobody is told */
+    int percent[2];            /* of the whole work, before and after this */
 };
 
 /*

@@ -18,6 +18,7 @@
 
 #include "common/program.h"
 #include "image/ext4.h"
+#include "image/progress.h"
 #include "image/ramdisk.h"
 #include "run/result.h"
 
@@ -234,7 +235,11 @@ static int add_command(const struct work *w, const struct rootfs_spec *spec, con
 static int make_disk(const struct rootfs_spec *spec, const char *tree, bool is_archive,
                      const char *disk, struct fail *f)
 {
-    struct ext4_spec fs = { .tree = tree, .size = spec->size, .tail = RUN_TAIL };
+    struct ext4_spec fs = { .tree = tree,
+                            .size = spec->size,
+                            .tail = RUN_TAIL,
+                            .progress = spec->progress,
+                            .percent = { 5, 85 } };
     unsigned long long bytes = 0;
     unsigned long long count = 0;
     struct stat st;
@@ -273,7 +278,9 @@ int rootfs_make(const struct work *w, const struct rootfs_spec *spec, struct roo
     } else if (rc == 0) {
         rc = absolute(spec->root, tree, "run", f);
     }
+    progress_stage(spec->progress, "making the root disk", 5);
     rc = rc == 0 ? make_disk(spec, tree, is_archive, out->disk, f) : rc;
+    progress_stage(spec->progress, "making kernel and ramdisk ready", 85);
     rc = rc == 0 ? add_command(w, spec, out->disk, f) : rc;
     rc = rc == 0 ? find_kernel(w, spec, tree, out, f) : rc;
     return rc == 0 ? find_ramdisk(w, spec, tree, out, f) : rc;

@@ -7,12 +7,15 @@
 #include "common/fail.h"
 #include "image/work.h"
 
+struct progress;
+
 struct rootfs_spec {
     const char *root;     /* directory, or tar archive */
     const char *kernel;   /* NULL: found */
     const char *ramdisk;  /* NULL: made, if the kernel is not given with one */
     uint64_t size;        /* of the file system, bytes; 0: what the contents need, and some */
     char *const *command; /* words, ended by NULL */
+    struct progress *progress;
 };
 
 struct rootfs {

@@ -168,6 +168,15 @@ static _Noreturn void be_program(char *const argv[], int out)
     _exit(errno == ENOENT ? 127 : 126);
 }
 
+static void (*tick)(void *arg);
+static void *tick_arg;
+
+void work_set_tick(void (*call)(void *arg), void *arg)
+{
+    tick = call;
+    tick_arg = arg;
+}
+
 /* Reads until the output ends; a stop is passed on to the program's group. */
 static void read_program(pid_t pid, int fd, struct output *o)
 {
@@ -185,6 +194,9 @@ static void read_program(pid_t pid, int fd, struct output *o)
             return;
         }
         n = 1;
+        if (tick != NULL) {
+            tick(tick_arg);
+        }
         if (poll(&p, 1, 200) > 0) {
             n = read(fd, data, sizeof(data));
             take_output(o, data, n > 0 ? (size_t)n : 0);

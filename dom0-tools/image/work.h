@@ -45,6 +45,9 @@ int work_path(const struct work *w, const char *name, char *out);
  */
 int work_run(char *const argv[], void (*line)(void *arg, const char *text), void *arg, char *last);
 
+/* Calls this some times a second while programs run; NULL: no more. */
+void work_set_tick(void (*call)(void *arg), void *arg);
+
 /* As work_run(), and an exit code other than 0 is a failure in that phase; `package` is where the
    program comes from, for the remedy. */
 int work_must(char *const argv[], const char *phase, const char *package, struct fail *f);

@@ -27,6 +27,7 @@
 #include <unistd.h>
 
 #include "run/result.h"
+#include "run/wire.h"
 
 #define DISK            "/dev/xvda"
 #define DISK_WAIT_MS    30000
@@ -149,7 +150,7 @@ static char **read_command(void)
     return words;
 }
 
-/* What the command writes arrives as it is: the console adds nothing, and echoes nothing. */
+/* Bytes pass as they are, in both directions. */
 static void open_console(void)
 {
     struct termios t;
@@ -162,8 +163,7 @@ static void open_console(void)
         return;
     }
     if (tcgetattr(fd, &t) == 0) {
-        t.c_oflag &= ~(tcflag_t)OPOST;
-        t.c_lflag &= ~(tcflag_t)(ECHO | ECHOE | ECHOK | ECHONL | ECHOCTL);
+        wire_terminal(&t);
         tcsetattr(fd, TCSANOW, &t);
     }
     ioctl(fd, TIOCSCTTY, 1);
@@ -184,6 +184,9 @@ static _Noreturn void be_command(char **words)
     setenv("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", 1);
     setenv("HOME", "/root", 1);
     setenv("TERM", "linux", 0);
+    if (!wire_tell_ready(STDOUT_FILENO)) {
+        _exit(126);
+    }
     execvp(words[0], words);
     error = errno;
     dprintf(STDERR_FILENO, "joist: run: %s: %s\n", words[0], strerror(error));
