@@ -397,7 +397,8 @@ def our_tools():
 
 
 # programs of the host that the system tests use in the control domain, where they are installed
-EXTRA_PROGRAMS = ("/usr/bin/efivar", "/usr/bin/chattr", "/usr/bin/strace", "/usr/sbin/mke2fs", "/usr/sbin/debugfs")
+EXTRA_PROGRAMS = ("/usr/bin/efivar", "/usr/bin/chattr", "/usr/bin/strace", "/usr/sbin/mke2fs", "/usr/sbin/debugfs",
+                  "/usr/sbin/e2fsck", "/usr/sbin/dumpe2fs")
 
 
 def run_files(a):

@@ -20,6 +20,7 @@ import attacks  # noqa: E402
 import boots  # noqa: E402
 import commands  # noqa: E402
 import daemons  # noqa: E402
+import debians  # noqa: E402
 import devices  # noqa: E402
 import dropin  # noqa: E402
 import guests  # noqa: E402
@@ -54,7 +55,8 @@ GROUPS = [
      [screens.picture, screens.survives, screens.refused, screens.channels]),
     ("images", {"share": images.SHARE, "cmdline": "joist.share"},
      [images.run_command, images.run_ends, images.extracted, images.pv_grub]),
-    ("installed", None, [images.installed_dom0]),
+    ("installed", None, [debians.installed_dom0, debians.from_disk, debians.destroyed, debians.new_kernel,
+                         debians.user_build]),
     ("boots", None, [boots.one_cpu, boots.four_cpus_6g, boots.eight_cpus, boots.sixteen_gb, boots.dom0_kernels,
                      boots.damaged_kernels, boots.cloud_kernel]),
     ("runs", None, [runs.terminal, runs.wrong_kernel, runs.sizes]),
