@@ -43,8 +43,8 @@ def inside(h):
     drv = h.domains()["drv"][0]
     out = h.on_console("drv", "ls -d /sys/block/loop*/loop 2>/dev/null; ls /run/joist/nbd 2>/dev/null; pidof qemu-nbd",
                        "ls /sys/class/net", "netprobe tables", "ls /sys/bus/xen-backend/devices")
-    out.append(h.sh("xenstore-ls -f /local/domain/%d/data/joist | grep -E '/(vbd|vif)/[0-9]' " % drv))
-    out.append(h.sh("xenstore-ls -f /local/domain/%d/backend | grep -E '/(vbd|vif)/[0-9]+/[0-9]' " % drv))
+    out.append(h.sh("xenstore-ls -f /local/domain/%d/data/joist 2>/dev/null | grep -E '/(vbd|vif)/[0-9]' " % drv))
+    out.append(h.sh("xenstore-ls -f /local/domain/%d/backend 2>/dev/null | grep -E '/(vbd|vif)/[0-9]+/[0-9]' " % drv))
     return [sorted(x for x in o.split() if x.strip()) for o in out]
 
 
