@@ -117,7 +117,7 @@ REFUSED = [
     ("block-attach", "backend=fr,vdev=xvdb,target=/tmp/f.img", r"backend=fr: that is the guest itself"),
     ("block-attach", "backend=drv,vdev=xvdb,target=f.img", r"the target must begin with /"),
     ("block-attach", "backend=drv,vdev=xvdb,target=/none", r"domain {drv} \(drv\) refuses it: .*/none: cannot be opened .*No such file"),
-    ("block-attach", "backend=drv,vdev=xvdb,target=/dev/xvda", r"refuses it: .*xvda: it is in use by the guest fr .*as xvda"),
+    ("block-attach", "backend=drv,vdev=xvdb,target=/dev/../dev/xvda", r"refuses it: .*xvda: it is in use by the guest fr .*as xvda"),
     ("block-attach", "backend=drv,vdev=xvdb,format=qcow2,target=/tmp/f.img", r"refuses it: .*qemu-nbd"),
     ("network-attach", "backend=drv bridge=nobr", r"domain {drv} \(drv\) refuses it: .*there is no bridge nobr"),
     ("network-attach", "backend=drv script=/none", r"refuses it: .*/none: the script cannot be run"),
