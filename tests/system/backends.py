@@ -162,9 +162,9 @@ def killed(h, args):
     front_up(h)
     h.on_console("fr", "(while :; do dd if=/dev/zero of=/dev/xvda bs=64k count=64 seek=128 conv=fsync 2>/dev/null; done) & true")
     with_front = inside(h)
-    for i in range(12 if args.long else 4):
+    for i in range(12 if args.long else 2):
         h.on_console("drv", "(sleep 4; usleep %d; kill -9 $(pidof joistd)) >/dev/null 2>&1 & true" % (i * 40000))
-        h.cmd("sleep 1; for i in $(seq 10); do joist block-attach fr backend=drv,vdev=xvdb,access=r,target=/tmp/f.img; "
+        h.cmd("sleep 1; for i in $(seq 6); do joist block-attach fr backend=drv,vdev=xvdb,access=r,target=/tmp/f.img; "
               "joist block-detach fr xvdb || joist block-detach --force fr xvdb; done >/dev/null 2>&1", 200)
         h.tool("block-detach --force fr xvdb")
         out = h.on_console("drv", "pidof joistd")
