@@ -106,6 +106,44 @@ static void let_go(struct task *t, const struct work *work)
     store_apply(t->w.s, &gone, 1, STORE_WAIT);
 }
 
+static int take_lock(struct task *t)
+{
+    int lock = open(LOCK_FILE, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+    if (lock < 0 || flock(lock, LOCK_EX) != 0) {
+        fail_set(&t->f, -errno, "device", LOCK_FILE, "cannot be locked: %s", strerror(errno));
+    }
+    return lock;
+}
+
+/* let_go() outside of the lock; the last note of a front end's domain takes its directory along. */
+static void end_note(struct task *t, const struct work *work)
+{
+    struct store_node gone;
+    char dir[96];
+    char *names;
+    size_t count = 0;
+    size_t i;
+    int lock = take_lock(t);
+
+    let_go(t, work);
+    for (i = 0; i < KINDS && count == 0; i++) {
+        snprintf(dir, sizeof(dir), NOTES "/%u/device/%s", work->front,
+                 dev_class_at(kinds[i])->name);
+        if (store_list(t->w.s, 0, dir, &names, &count) == 0) {
+            free(names);
+        }
+    }
+    if (count == 0 && lock >= 0) {
+        snprintf(dir, sizeof(dir), NOTES "/%u", work->front);
+        gone = (struct store_node){ dir, NULL, NULL };
+        store_apply(t->w.s, &gone, 1, STORE_WAIT);
+    }
+    if (lock >= 0) {
+        close(lock);
+    }
+}
+
 /* Reads the entry that the control domain has read before, with what it has added to it. */
 static int read_entry(struct task *t, const struct work *work, struct config *c,
                       struct device **dev)
@@ -177,12 +215,9 @@ static bool is_set_up(const struct work *work)
 static int prepare(struct task *t, const struct work *work, const struct device *dev)
 {
     const struct dev_host *host = dev_host_of(work->class);
-    int lock = open(LOCK_FILE, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    int rc = 0;
+    int lock = take_lock(t);
+    int rc = t->f.code;
 
-    if (lock < 0 || flock(lock, LOCK_EX) != 0) {
-        rc = fail_set(&t->f, -errno, "device", LOCK_FILE, "cannot be locked: %s", strerror(errno));
-    }
     if (rc == 0) {
         let_go(t, work); /* what an earlier daemon may have begun */
         rc = dev_set(&t->w, t->at.priv, "begun", "1");
@@ -247,7 +282,7 @@ static int set_up(struct task *t, const struct work *work)
         log_info("%s: %s %u set up", t->name, work->class->noun, work->id);
         return 0;
     }
-    let_go(t, work); /* who is told finds nothing left */
+    end_note(t, work); /* who is told finds nothing left */
     refuse(t, work);
     return 0; /* said: the control domain takes it away */
 }
@@ -260,7 +295,7 @@ static int take_away(struct task *t, const struct work *work)
     if (!dev_wait_unbound(&t->w, work->class, work->id, UNBIND_MS)) {
         return -ETIMEDOUT;
     }
-    let_go(t, work);
+    end_note(t, work);
     if (dev_get(&t->w, t->at.back, "online", text, sizeof(text))) {
         dev_set(&t->w, t->at.back, "hotplug-status", REMOTE_DISCONNECTED);
     }

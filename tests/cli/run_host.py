@@ -591,7 +591,7 @@ def t_backend_daemon(rig):
                 assert p.wait(WAIT) == 0, p.stderr.read()
         assert "no back end for a disk" in err, err
     left = without_parents(rig.state())
-    left["store"] = {k: v for k, v in left["store"].items() if "/data/joist" not in k}
+    left["store"] = {k: v for k, v in left["store"].items() if not k.endswith("/data/joist")}
     assert left == before, {k: v for k, v in left["store"].items() if k not in before["store"]}
     return ""
 
