@@ -2,7 +2,7 @@
 """The table of guests' devices: every promise and every bad input, and the tests that show it.
 
 Each row: (number of the item, or "bad input"; what; names of tests). "group.scenario" is a scenario of this directory, "cli:NAME" a
-test of tests/cli/run_host.py, "unit:NAME" a program of tests/unit, "fuzz:NAME" one of tests/fuzz. run.py refuses to start when a
+test of tests/cli/run_host.py, "unit:NAME" a program of tests/unit, "fuzz:NAME" one of tests/fuzz. run.py says so when a
 name is of nothing; `python3 tests/system/shown.py` prints the table."""
 import os
 import re
@@ -29,7 +29,7 @@ TABLE = [
     (4, "screen, keys, screenshot, nothing on a still screen, memory", ["screens.picture", "cli:screen", "unit:test_fbd"]),
     (5, "PV GRUB boots the guest's own menu", ["images.pv_grub"]),
     (5, "kernel out of the guest's disk by joist-extract", ["images.extracted"]),
-    (6, "joist image build; a kernel found after an upgrade", ["images.installed_dom0", "unit:test_image"]),
+    (6, "joist image build; a kernel found after an upgrade", ["debians.from_disk", "debians.new_kernel", "unit:test_image"]),
     (6, "joist run: output, exit code", ["images.run_command", "images.run_ends"]),
     (7, "kill -9 of joistd while devices come and go", ["blocks.killed", "networks.killed"]),
     (7, "kill -9 of joistd, joist-stored, joist-consoled, qemu-nbd under I/O", ["blocks.under_io"]),
@@ -42,7 +42,7 @@ TABLE = [
     (7, "the end of the serving guest", ["backends.ended", "cli:backend"]),
     (7, "attach and detach over and over, under load", ["blocks.plugging", "networks.cycles"]),
     (7, "guests that reboot over and over", ["blocks.reboots"]),
-    (8, "an installed control domain starts a guest from its disk", ["images.installed_dom0"]),
+    (8, "an installed control domain starts a guest from its disk", ["debians.installed_dom0"]),
     ("bad input", "unknown key of a disk, with its column", ["cli:bad-input", "blocks.refused"]),
     ("bad input", "missing image, empty image, no image of its format", ["blocks.refused", "backends.refused"]),
     ("bad input", "image in use, in this domain and in another", ["blocks.refused", "backends.refused"]),
