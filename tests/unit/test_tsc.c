@@ -290,12 +290,51 @@ static void test_rtc_edge(void **state)
     rtc_second = 0x30;
 }
 
+/* Every look comes late: after so many, a coarse answer is better than looking for ever. */
+static void test_rtc_always_late(void **state)
+{
+    unsigned int looks = 0;
+
+    (void)state;
+    boot(true, false);
+    wall_set = 0;
+    tsc_watch_rtc();
+    do {
+        rtc_second = (uint8_t)(looks & 1 ? 0x31 : 0x30);
+        looks++;
+        assert_true(looks < 3000);
+    } while (!look(40));
+    assert_int_equal(looks, 1001);
+    assert_int_not_equal(wall_set, 0);
+    assert_in_range(port_time_now() - wall_set_at, 0, 20000000);
+    rtc_second = 0x30;
+}
+
+/* The RTC stands still: nothing is set, and nothing looks any more. */
+static void test_rtc_stands(void **state)
+{
+    unsigned int looks = 0;
+
+    (void)state;
+    rtc_second = 0x30;
+    boot(true, false);
+    wall_set = 0;
+    tsc_watch_rtc();
+    do {
+        looks++;
+        assert_true(looks < 3000);
+    } while (!look(5));
+    assert_int_equal(looks, 2000);
+    assert_int_equal(wall_set, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_calibration),   cmocka_unit_test(test_mode),
         cmocka_unit_test(test_deadline_mode), cmocka_unit_test(test_oneshot_mode),
-        cmocka_unit_test(test_rtc_edge),
+        cmocka_unit_test(test_rtc_edge),      cmocka_unit_test(test_rtc_always_late),
+        cmocka_unit_test(test_rtc_stands),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -61,6 +61,7 @@ int debugreg_set(struct vcpu *v, uint64_t nr, uint64_t val)
     if (rc != 0) {
         return rc;
     }
+    nr &= 7; /* in bounds for speculation, too */
     v->arch.dr[nr] = val;
     if (nr == 6) {
         return 0; /* the processor's own is cleared at each #DB; the guest reads ours */
@@ -89,5 +90,5 @@ int64_t hc_get_debugreg(struct vcpu *v, struct hcall_args *a)
     if (nr > 7 || nr == 4 || nr == 5) {
         return -ENODEV;
     }
-    return (int64_t)v->arch.dr[nr];
+    return (int64_t)v->arch.dr[nr & 7];
 }

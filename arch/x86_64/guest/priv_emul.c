@@ -104,7 +104,7 @@ static enum outcome move_dr(struct vcpu *v, struct regs *r, const struct insn *i
         return EMU_FAULT;
     }
     if (!write) {
-        insn_reg_set(i, r, i->rm, 8, v->arch.dr[nr]);
+        insn_reg_set(i, r, i->rm, 8, v->arch.dr[nr & 7]);
         return EMU_DONE;
     }
     return debugreg_set(v, nr, insn_reg_get(i, r, i->rm, 8)) == 0 ? EMU_DONE : EMU_FAULT;

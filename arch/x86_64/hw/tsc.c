@@ -47,6 +47,10 @@
 /* A second that ended while nobody looked for longer than this (the first domain was being built)
  * tells too little about when: the next one is waited for. */
 #define RTC_EDGE_GAP_NS UINT64_C(30000000)
+/* Where every look is that late, one of the next is taken all the same; and an RTC whose seconds do
+ * not end is left alone: the wall clock stays as it was read first. */
+#define RTC_EDGE_LOOKS      1000u
+#define RTC_EDGE_LAST_LOOKS 2000u
 
 #define CPUID_EXT_POWER UINT32_C(0x80000007)
 
@@ -72,6 +76,7 @@ static uint8_t century_reg;
 
 static struct timer edge_timer;
 static uint64_t edge_looked; /* when the RTC was last read */
+static uint32_t edge_looks;
 static uint8_t edge_second;
 
 static uint64_t read_hpet(void)
@@ -286,9 +291,12 @@ static void watch_edge(void *data)
     uint64_t now = port_time_now();
     uint64_t gap = now - edge_looked;
     edge_looked = now;
-    if (second == edge_second || gap > RTC_EDGE_GAP_NS) {
+    edge_looks++;
+    if (second == edge_second || (gap > RTC_EDGE_GAP_NS && edge_looks <= RTC_EDGE_LOOKS)) {
         edge_second = second;
-        timer_set(&edge_timer, now + RTC_EDGE_POLL_NS);
+        if (edge_looks < RTC_EDGE_LAST_LOOKS) {
+            timer_set(&edge_timer, now + RTC_EDGE_POLL_NS);
+        }
         return;
     }
     systime_wallclock_set(sec, 0, now - gap / 2);
@@ -318,6 +326,7 @@ void tsc_init_cpu(void)
 
 void tsc_watch_rtc(void)
 {
+    edge_looks = 0;
     timer_init(&edge_timer, watch_edge, NULL, 0);
     timer_set(&edge_timer, port_time_now() + RTC_EDGE_POLL_NS);
 }
