@@ -406,6 +406,7 @@ test-long: setup-test
 
 bench: all $(bench-all)
 	$(Q)$(PYTHON) tests/bench/bench.py --efi $(O)/joist.efi
+	$(Q)$(PYTHON) tests/bench/rings.py --efi $(O)/joist.efi
 
 run: setup
 	$(Q)$(MAKE) all

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """image.py [WHAT...]: makes the disk contents of the demonstration and of the system tests.
 
-WHAT: kernels guest driver dom0 stock disks esp all.  Everything comes from Debian packages, fetched with
+WHAT: kernels guest driver dom0 stock disks bench esp all.  Everything comes from Debian packages, fetched with
 `apt-get download` into build/cache and unpacked there; nothing is installed, no root rights,
 mounts or loop devices are needed.  Archives (cpio) are written by this script itself, so that they
 hold device nodes and root-owned files whoever runs it.
@@ -13,6 +13,7 @@ hold device nodes and root-owned files whoever runs it.
   build/image/dom0.ird                       control domain: busybox and our tools
   build/image/stock.ird                      adds the stock Xen toolstack (for tests)
   build/image/disks.ird                      adds qemu-nbd and qemu-img to that (for tests)
+  build/image/bench.ird                      adds to stock.ird what the bench of devices needs on both sides
   build/image/esp.img                        EFI system partition of `make run`
 """
 import glob
@@ -511,6 +512,29 @@ def make_disks():
     extend("stock.ird", a, "disks.ird")
 
 
+# Xen's hotplug scripts are written for these; busybox's applets of the same names do not do
+HOTPLUG_PROGRAMS = ("/bin/bash", "/usr/bin/flock", "/usr/bin/stat", "/usr/bin/readlink", "/sbin/ip", "/sbin/losetup")
+
+
+def make_bench():
+    """stock.ird with the programs of Xen's hotplug scripts, a guest that can mount ext4, and fio's jobs."""
+    _, kernel = kernels()
+    jobs = os.path.join(ROOT, "tests", "bench", "disks.fio")
+    guest = os.path.join(IMAGE, "guest-bench.ird")
+    a = Archive()
+    skeleton(a, kernel, GUEST_MODULES + ["ext4"], demo("guest-inittab"), demo("guest-rc"), demo("guest-profile"))
+    helpers(a)
+    a.copy(jobs, "etc/disks.fio")
+    applets(a)
+    a.write(guest)
+    a = Archive()
+    for name in HOTPLUG_PROGRAMS:
+        a.program(os.path.realpath(name), "bin/" + os.path.basename(name))
+    a.copy(guest, "guest/bench.ird")
+    a.copy(jobs, "etc/disks.fio")
+    extend("stock.ird", a, "bench.ird")
+
+
 def make_esp(efi=None, options="", cmdline=""):
     """A FAT image with loader, configuration, kernel and ramdisk, made with mtools."""
     efi = efi or os.environ.get("EFI") or os.path.join(BUILD, "joist.efi")
@@ -536,7 +560,8 @@ def make_esp(efi=None, options="", cmdline=""):
     return image
 
 
-STEPS = {"kernels": make_kernels, "guest": make_guest, "driver": make_driver, "dom0": make_dom0, "stock": make_stock, "disks": make_disks, "esp": make_esp}
+STEPS = {"kernels": make_kernels, "guest": make_guest, "driver": make_driver, "dom0": make_dom0, "stock": make_stock, "disks": make_disks,
+         "bench": make_bench, "esp": make_esp}
 
 
 def make(*what):
