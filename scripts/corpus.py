@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 
-LIMIT = 80 << 10
+LIMIT = 200 << 10
 INPUT_MAX = 64 << 10
 
 
