@@ -140,7 +140,7 @@ static void by_gdt(void)
 /* Grants of a table, mapped by their own granter. */
 static void by_grant(void)
 {
-    u64 frame;
+    u64 frame = 0;
     struct gnttab_setup_table s = { .dom = DOMID_SELF, .nr_frames = 1, .frame_list = gptr(&frame) };
     struct grant_entry_v1 *table = page_alloc();
 
