@@ -71,6 +71,23 @@ static bool has_landlock(void)
     return syscall(SYS_landlock_create_ruleset, NULL, 0, 1) > 0;
 }
 
+/* In a chroot the root directory is no mount point, and nothing above it can be hidden. */
+static bool is_root_mounted(void)
+{
+    char line[4096];
+    char point[256];
+    bool is_found = false;
+    FILE *f = fopen("/proc/self/mountinfo", "re");
+
+    while (f != NULL && !is_found && fgets(line, sizeof(line), f) != NULL) {
+        is_found = sscanf(line, "%*s %*s %*s %*s %255s", point) == 1 && strcmp(point, "/") == 0;
+    }
+    if (f != NULL) {
+        fclose(f);
+    }
+    return is_found;
+}
+
 /* What is wrong inside, or 0: the line number of the first expectation that does not hold. */
 #define EXPECT(what)         \
     do {                     \
@@ -120,7 +137,7 @@ static void try(bool is_readonly)
     int status;
     pid_t pid;
 
-    if (getuid() != 0 || unshare(CLONE_FS) != 0) {
+    if (getuid() != 0 || !is_root_mounted()) {
         skip();
     }
     pid = fork();
