@@ -149,7 +149,9 @@ static void try(bool is_readonly)
             _exit(rc == -EPERM ? 77 : 1); /* a container that allows no name spaces */
         }
         rc = look_around(is_readonly);
-        fprintf(stderr, rc != 0 ? "line %d: %s\n" : "", rc, strerror(errno));
+        if (rc != 0) {
+            fprintf(stderr, "line %d: %s\n", rc, strerror(errno));
+        }
         _exit(rc != 0);
     }
     assert_int_equal(waitpid(pid, &status, 0), pid);
