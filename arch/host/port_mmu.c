@@ -138,6 +138,19 @@ void port_tlb_flush_page_local(uint64_t va)
     forget(port_cpu_id(), va);
 }
 
+/* Reads an entry and marks a present one as accessed, if it is still what was read; else it is read
+ * again, as the processor does. */
+static pte_t read_marked(pte_t *p)
+{
+    pte_t e = pt_read(p);
+
+    while (
+        (e & (PTE_P | PTE_A)) == PTE_P &&
+        !__atomic_compare_exchange_n(p, &e, e | PTE_A, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
+    }
+    return e;
+}
+
 /* What the tables say now, as the processor reads them: no counts, no types. */
 static bool walk(struct frame *root, uint64_t va, bool write, struct slot *out)
 {
@@ -146,16 +159,14 @@ static bool walk(struct frame *root, uint64_t va, bool write, struct slot *out)
 
     for (unsigned int level = 4; level >= 1; level--) {
         pte_t *p = (pte_t *)port_frame_va(mfn) + pt_index(va, level);
-        pte_t e = pt_read(p);
+        pte_t e = read_marked(p);
         writable = writable && (e & PTE_RW) != 0;
         if ((e & (PTE_P | PTE_US)) != (PTE_P | PTE_US) || pte_mfn(e).n >= host_frames) {
             return false;
         }
         bug_if((e & PTE_PSE) != 0 && level > 1);
-        if (level > 1) {
-            __atomic_fetch_or(p, PTE_A, __ATOMIC_RELAXED);
-        } else if (!write || writable) {
-            __atomic_fetch_or(p, PTE_A | (write ? PTE_D : 0), __ATOMIC_RELAXED);
+        if (level == 1 && write && writable) {
+            __atomic_fetch_or(p, PTE_D, __ATOMIC_RELAXED);
         }
         mfn = pte_mfn(e);
     }

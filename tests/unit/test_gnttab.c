@@ -14,6 +14,7 @@
 #include "gnttab/gnttab.h"
 #include "mm/audit.h"
 #include "mm/heap.h"
+#include "port/cpu.h"
 #include "port/mmu.h"
 #include "tests/unit/mm_kit.h"
 
@@ -561,6 +562,7 @@ static void test_batch(void **state)
 {
     static struct gnttab_map_grant_ref m[100];
     static struct gnttab_unmap_grant_ref u[100];
+    uint64_t val = 0;
 
     (void)state;
     host_inject_yields(1, 7);
@@ -581,6 +583,9 @@ static void test_batch(void **state)
                                                 .status = 77 };
     }
     assert_int_equal(gnttab_mapped(back.d), 90);
+    for (uint32_t i = 0; i < 100; i++) {
+        assert_int_equal(host_access(back.v, VA(FREE_PTE + i), false, &val), i % 10 != 3);
+    }
     flushes = host_flush_count;
     assert_int_equal(op(GNTTABOP_unmap_grant_ref, u, 100), 0);
     assert_in_range(host_flush_count - flushes, 1, 8); /* one for 32, not one for each */
@@ -589,6 +594,62 @@ static void test_batch(void **state)
     }
     assert_int_equal(gnttab_mapped(back.d), 0);
     assert_int_equal(gnttab_pinned(front.d), 0);
+}
+
+/* One flush for a batch as large as back ends make them; none for what was never accessed. */
+static void test_flushes(void **state)
+{
+    static struct gnttab_map_grant_ref m[256];
+    static struct gnttab_unmap_grant_ref u[256];
+    uint64_t val = 0;
+
+    (void)state;
+    for (uint32_t used = 0; used < 2; used++) {
+        for (uint32_t i = 0; i < 256; i++) {
+            grant(FIRST + i, front.data[i % 8], GTF_permit_access);
+            m[i] = (struct gnttab_map_grant_ref){ .host_addr = VA(FREE_PTE + i),
+                                                  .flags = GNTMAP_host_map,
+                                                  .ref = FIRST + i,
+                                                  .dom = front.d->id };
+        }
+        assert_int_equal(op(GNTTABOP_map_grant_ref, m, 256), 0);
+        for (uint32_t i = 0; i < 256; i++) {
+            u[i] = (struct gnttab_unmap_grant_ref){ .host_addr = VA(FREE_PTE + i),
+                                                    .handle = m[i].handle };
+            assert_true(used == 0 || host_access(back.v, VA(FREE_PTE + i), false, &val));
+        }
+        uint64_t flushes = host_flush_count;
+        (void)port_cpu_take_work(); /* nothing to give way to */
+        assert_int_equal(op(GNTTABOP_unmap_grant_ref, u, 256), 0);
+        assert_int_equal(host_flush_count - flushes, used);
+        assert_int_equal(gnttab_mapped(back.d), 0);
+    }
+}
+
+/* The mark of an access cannot be taken from a granted page: it says whether a flush is due. */
+static void test_mark_stays(void **state)
+{
+    uint64_t val = 0;
+
+    (void)state;
+    for (uint32_t how = 0; how < 2; how++) {
+        grant(FIRST, front.data[0], GTF_permit_access);
+        struct gnttab_map_grant_ref m = map(VA(FREE_PTE), GNTMAP_host_map, FIRST);
+        pte_t e = kit_entry(back.l1, FREE_PTE);
+        assert_int_equal(e & PTE_A, 0);
+        assert_true(host_access(back.v, VA(FREE_PTE), false, &val));
+        assert_int_equal(kit_entry(back.l1, FREE_PTE) & PTE_A, PTE_A);
+        if (how == 0) {
+            assert_int_equal(kit_update_va(VA(FREE_PTE), e, 0), 0);
+        } else {
+            assert_int_equal(kit_mmu_update(kit_maddr(back.l1, FREE_PTE), e), 0);
+        }
+        assert_int_equal(kit_entry(back.l1, FREE_PTE) & PTE_A, PTE_A);
+        uint64_t flushes = host_flush_count;
+        assert_int_equal(unmap(VA(FREE_PTE), 0, m.handle), GNTST_okay);
+        assert_int_equal(host_flush_count - flushes, 1);
+        assert_false(host_access(back.v, VA(FREE_PTE), false, &val));
+    }
 }
 
 /* Handles run out, in the middle of a batch: the rest gets an error, and nothing is lost. */
@@ -665,6 +726,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_swap, setup, teardown),
         cmocka_unit_test_setup_teardown(test_replace, setup, teardown),
         cmocka_unit_test_setup_teardown(test_batch, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_flushes, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_mark_stays, setup, teardown),
         cmocka_unit_test_setup_teardown(test_handles_run_out, setup, teardown),
         cmocka_unit_test_setup_teardown(test_faults, setup, teardown),
     };

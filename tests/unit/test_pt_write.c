@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "arch/host/machine.h"
+#include "guest/mm_x86.h"
 #include "guest/x86_flags.h"
 #include "tests/unit/mm_kit.h"
 
@@ -215,6 +216,32 @@ static void test_refused(void **state)
     assert_false(pt_write_emulate(g.v, &r, at));
 }
 
+/* A store takes the mark of an access from pages of its own domain only. */
+static void test_mark(void **state)
+{
+    struct frame *own = kit_frame(&g);
+    uint64_t at = table_va + SLOT * 8;
+    struct kit_guest other;
+    pte_t old = 0;
+
+    (void)state;
+    assert_true(store(at, kit_pte(own, K_RW)));
+    assert_true(store(at, kit_pte(own, K_RW & ~PTE_A)));
+    assert_int_equal(kit_entry(g.l1, SLOT) & PTE_A, 0);
+    assert_true(store(at, 0));
+    kit_guest(&other, false, 1);
+    host_load(g.v);
+    assert_int_equal(frame_get(other.data[0], other.d), 0);
+    assert_int_equal(
+        pt_set_l1_by_va(g.v, KIT_VA + SLOT * PAGE_SIZE, kit_pte(other.data[0], K_RO), &old), 0);
+    assert_true(store(at, kit_pte(other.data[0], (K_RO & ~PTE_A) | PTE_D)));
+    assert_int_equal(kit_entry(g.l1, SLOT) & (PTE_A | PTE_D), PTE_A | PTE_D);
+    assert_true(store(at, 0)); /* with a flush, and the reference goes */
+    kit_audit();
+    kit_guest_end(&other);
+    host_load(g.v);
+}
+
 static void test_string(void **state)
 {
     static const uint8_t rep_stos[16] = { 0xf3, 0x48, 0xab };
@@ -261,6 +288,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_against_processor),
         cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_mark),
         cmocka_unit_test(test_string),
     };
 

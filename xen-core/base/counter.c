@@ -8,17 +8,12 @@ struct counters counters[CONFIG_MAX_CPUS];
 static struct counters zero[CONFIG_MAX_CPUS];
 
 const char *const counter_names[CNT_MAX] = {
-    [CNT_TLB_FLUSH] = "tlb_flushes",
-    [CNT_TLB_ASK] = "tlb_requests",
-    [CNT_SWITCH] = "vcpu_switches",
-    [CNT_EVENT_SEND] = "events_sent",
-    [CNT_GRANT_MAP] = "grant_maps",
-    [CNT_GRANT_UNMAP] = "grant_unmaps",
-    [CNT_GRANT_FLUSH] = "grant_unmap_flushes",
-    [CNT_GRANT_COPY] = "grant_copies",
-    [CNT_MMU_WRITE] = "page_table_writes_emulated",
-    [CNT_INSN] = "instructions_emulated",
-    [CNT_PREEMPT] = "preemptions",
+    [CNT_TLB_FLUSH] = "tlb_flushes",        [CNT_TLB_ASK] = "tlb_requests",
+    [CNT_SWITCH] = "vcpu_switches",         [CNT_EVENT_SEND] = "events_sent",
+    [CNT_GRANT_MAP] = "grant_maps",         [CNT_GRANT_UNMAP] = "grant_unmaps",
+    [CNT_GRANT_CALL] = "grant_unmap_calls", [CNT_GRANT_FLUSH] = "grant_unmap_flushes",
+    [CNT_GRANT_COPY] = "grant_copies",      [CNT_MMU_WRITE] = "page_table_writes_emulated",
+    [CNT_INSN] = "instructions_emulated",   [CNT_PREEMPT] = "preemptions",
 };
 
 static uint64_t now(unsigned int cpu, enum counter c)

@@ -18,6 +18,7 @@ enum counter {
     CNT_EVENT_SEND,  /* events sent to another domain */
     CNT_GRANT_MAP,   /* grants mapped */
     CNT_GRANT_UNMAP, /* grants unmapped */
+    CNT_GRANT_CALL,  /* calls that unmap grants, each entry after a break counted */
     CNT_GRANT_FLUSH, /* batches of unmapped grants that needed a flush */
     CNT_GRANT_COPY,  /* pieces copied by grant */
     CNT_MMU_WRITE,   /* stores to page tables emulated */

@@ -21,8 +21,9 @@
 #include "gnttab/gnttab.h"
 #include "gnttab/gnttab_priv.h"
 
-#define UNMAP_BATCH 32u /* mappings cleared for one flush */
-#define OP_MAX_SIZE 48u
+#define UNMAP_BATCH   256u /* mappings cleared for one flush: what a back end gives back at most */
+#define UNMAP_STRETCH 32u  /* of them between two looks whether to give way */
+#define OP_MAX_SIZE   48u
 
 /* ---- map --------------------------------------------------------------------------------------
  */
@@ -139,11 +140,9 @@ static int64_t gnttab_op_map_grant_ref(struct vcpu *v, void *arg)
 /* An unmapping between its two halves: entries are cleared, but may still live in translation
  * caches. */
 struct unmapping {
-    struct maptrack m;
-    uint32_t handle;
-    uint32_t gone;       /* GNTMAP_host_map, GNTMAP_device_map; 0: nothing to finish */
-    bool entry_writable; /* what the cleared entry was; the guest may have changed it since */
-    mfn_t mfn;
+    uint32_t handle; /* claimed: the mapping that it stands for stays as it is */
+    uint8_t gone;    /* GNTMAP_host_map, GNTMAP_device_map; 0: nothing to finish */
+    struct port_grant_was was;
 };
 
 struct unmap_args {
@@ -153,39 +152,41 @@ struct unmap_args {
     uint32_t handle;
 };
 
-static int16_t unmap_clear(struct vcpu *v, const struct unmap_args *r, struct unmapping *u)
+static int16_t unmap_clear(struct vcpu *v, const struct unmap_args *r, const struct maptrack *m,
+                           struct unmapping *u)
 {
-    bool host = r->host_addr != 0 && (u->m.flags & GNTMAP_host_map) != 0;
-    bool device = r->dev_bus_addr != 0 && (u->m.flags & GNTMAP_device_map) != 0;
+    bool host = r->host_addr != 0 && (m->flags & GNTMAP_host_map) != 0;
+    bool device = r->dev_bus_addr != 0 && (m->flags & GNTMAP_device_map) != 0;
+    mfn_t mfn = gnttab_pinned_mfn(m->granter, m->ref);
     int rc = 0;
 
-    u->mfn = gnttab_pinned_mfn(u->m.granter, u->m.ref);
-    if (device && r->dev_bus_addr != mfn_to_paddr(u->mfn)) {
+    if (device && r->dev_bus_addr != mfn_to_paddr(mfn)) {
         return GNTST_bad_dev_addr;
     }
     if (host && r->new_addr == 0) {
-        rc = port_grant_unmap(v, r->host_addr, u->m.flags, u->mfn, &u->entry_writable);
-    } else if (host && (u->m.flags & GNTMAP_contains_pte) != 0) {
+        rc = port_grant_unmap(v, r->host_addr, m->flags, mfn, &u->was);
+    } else if (host && (m->flags & GNTMAP_contains_pte) != 0) {
         rc = -EINVAL; /* only what lies at a virtual address has one to be moved to */
     } else if (host) {
-        rc = port_grant_replace(v, r->host_addr, r->new_addr, u->mfn, &u->entry_writable);
+        rc = port_grant_replace(v, r->host_addr, r->new_addr, mfn, &u->was);
     }
     if (rc != 0) {
         return GNTST_general_error;
     }
-    u->gone = (host ? GNTMAP_host_map : 0) | (device ? GNTMAP_device_map : 0);
+    u->gone = (uint8_t)((host ? GNTMAP_host_map : 0) | (device ? GNTMAP_device_map : 0));
     return GNTST_okay;
 }
 
 /* First half. The handle is claimed, so that of two who unmap it only one gets here. */
 static int16_t unmap_begin(struct vcpu *v, const struct unmap_args *r, struct unmapping *u)
 {
-    u->gone = 0;
-    u->handle = r->handle;
-    if (!maptrack_claim(v->d, r->handle, &u->m)) {
+    struct maptrack m;
+
+    *u = (struct unmapping){ .handle = r->handle };
+    if (!maptrack_claim(v->d, r->handle, &m)) {
         return GNTST_bad_handle;
     }
-    int16_t status = unmap_clear(v, r, u);
+    int16_t status = unmap_clear(v, r, &m, u);
     if (u->gone == 0) {
         (void)!maptrack_end(v->d, u->handle, 0);
     }
@@ -196,18 +197,25 @@ static int16_t unmap_begin(struct vcpu *v, const struct unmap_args *r, struct un
  * sees. */
 static void unmap_finish(struct vcpu *v, const struct unmapping *u)
 {
-    bool write = (u->m.flags & GNTMAP_readonly) == 0;
+    struct maptrack m = maptrack_claimed(v->d, u->handle);
+    bool write = (m.flags & GNTMAP_readonly) == 0;
 
     if ((u->gone & GNTMAP_host_map) != 0) {
-        entry_put(u->mfn, u->entry_writable);
-        gnttab_unpin(u->m.granter, u->m.ref, write);
+        entry_put(gnttab_pinned_mfn(m.granter, m.ref), u->was.writable);
+        gnttab_unpin(m.granter, m.ref, write);
     }
     if ((u->gone & GNTMAP_device_map) != 0) {
-        gnttab_unpin(u->m.granter, u->m.ref, write);
+        gnttab_unpin(m.granter, m.ref, write);
     }
     if (maptrack_end(v->d, u->handle, u->gone)) {
-        domain_put(u->m.granter);
+        domain_put(m.granter);
     }
+}
+
+/* Of what was cleared nothing may be left in a translation cache when its references go. */
+static bool needs_flush(const struct unmapping *u)
+{
+    return (u->gone & GNTMAP_host_map) != 0 && u->was.used;
 }
 
 static int64_t write_status(gptr_t uop, size_t offset, int16_t status)
@@ -215,8 +223,8 @@ static int64_t write_status(gptr_t uop, size_t offset, int16_t status)
     return guest_write(gptr_at(uop, 1, offset), &status, sizeof(status)) != 0 ? -EFAULT : 0;
 }
 
-/* Up to UNMAP_BATCH elements from `uop` on; *done counts those that need not be done again. fails:
- * -EFAULT. */
+/* Up to UNMAP_BATCH elements from `uop` on, fewer when it is time to give way; *done counts those
+ * that need not be done again. fails: -EFAULT. */
 static int64_t unmap_batch(struct vcpu *v, gptr_t uop, uint64_t n, uint64_t *done)
 {
     struct unmapping u[UNMAP_BATCH];
@@ -225,6 +233,9 @@ static int64_t unmap_batch(struct vcpu *v, gptr_t uop, uint64_t n, uint64_t *don
     uint64_t i;
 
     for (i = 0; i < n && rc == 0; i++) {
+        if (i != 0 && i % UNMAP_STRETCH == 0 && hcall_preempt_check()) {
+            break;
+        }
         struct gnttab_unmap_grant_ref op;
         gptr_t at = gptr_at(uop, i, sizeof(op));
         u[i].gone = 0;
@@ -236,7 +247,7 @@ static int64_t unmap_batch(struct vcpu *v, gptr_t uop, uint64_t n, uint64_t *don
                                 .dev_bus_addr = op.dev_bus_addr,
                                 .handle = op.handle };
         int16_t status = unmap_begin(v, &r, &u[i]);
-        flush = flush || (u[i].gone & GNTMAP_host_map) != 0;
+        flush = flush || needs_flush(&u[i]);
         rc = write_status(at, offsetof(struct gnttab_unmap_grant_ref, status), status);
     }
     *done = i;
@@ -270,6 +281,7 @@ static int64_t gnttab_op_unmap_and_replace(struct vcpu *v, void *arg)
     if (u.gone != 0) {
         port_tlb_flush(&v->d->dirty_cpus);
         unmap_finish(v, &u);
+        count(CNT_GRANT_CALL, 1);
         count(CNT_GRANT_FLUSH, 1);
         count(CNT_GRANT_UNMAP, 1);
     }
@@ -412,12 +424,13 @@ static int64_t again(struct hcall_args *a, uint64_t done, size_t size)
     return HC_AGAIN;
 }
 
-static int64_t unmap_all(struct vcpu *v, struct hcall_args *a, uint32_t count)
+static int64_t unmap_all(struct vcpu *v, struct hcall_args *a, uint32_t n_ops)
 {
     uint64_t done = 0;
 
-    while (done < count) {
-        uint64_t n = count - done < UNMAP_BATCH ? count - done : UNMAP_BATCH;
+    count(CNT_GRANT_CALL, 1);
+    while (done < n_ops) {
+        uint64_t n = n_ops - done < UNMAP_BATCH ? n_ops - done : UNMAP_BATCH;
         uint64_t finished = 0;
         int64_t rc = unmap_batch(
             v, gptr_at(gptr(a->arg[1]), done, sizeof(struct gnttab_unmap_grant_ref)), n, &finished);
@@ -425,7 +438,7 @@ static int64_t unmap_all(struct vcpu *v, struct hcall_args *a, uint32_t count)
         if (rc != 0) {
             return rc;
         }
-        if (done < count && hcall_preempt_check()) {
+        if (done < n_ops && hcall_preempt_check()) {
             return again(a, done, sizeof(struct gnttab_unmap_grant_ref));
         }
     }

@@ -85,6 +85,8 @@ int16_t maptrack_alloc(struct domain *d, struct domain *granter, uint32_t ref, u
                        uint32_t *handle);
 /* Claim a handle for unmapping; at most one claim at a time. False: no such handle, or claimed. */
 bool maptrack_claim(struct domain *d, uint32_t handle, struct maptrack *out);
+/* What a handle that the caller has claimed stands for. */
+struct maptrack maptrack_claimed(struct domain *d, uint32_t handle);
 /* Ends a claim; `gone`: these of its GNTMAP_ flags are over. The last one frees the handle: true,
  * and the caller drops the reference to the granter. */
 bool maptrack_end(struct domain *d, uint32_t handle, uint32_t gone);

@@ -85,6 +85,18 @@ bool maptrack_claim(struct domain *d, uint32_t handle, struct maptrack *out)
     return ok;
 }
 
+struct maptrack maptrack_claimed(struct domain *d, uint32_t handle)
+{
+    struct gnttab *t = d->gnttab;
+
+    spin_lock(&t->map_lock);
+    const struct maptrack *m = handle_of(t, handle);
+    bug_if(m == NULL || (m->flags & MT_BUSY) == 0);
+    struct maptrack out = *m;
+    spin_unlock(&t->map_lock);
+    return out;
+}
+
 bool maptrack_end(struct domain *d, uint32_t handle, uint32_t gone)
 {
     struct gnttab *t = d->gnttab;

@@ -10,11 +10,14 @@
 #define GUEST_AVAIL_SHIFT 16 /* GNTMAP_guest_avail_mask: software bits of the entry */
 #define PTE_AVL_SHIFT     9
 
-/* The entry that the flags ask for; the writer of entries adds the marks of kernel and user pages.
+/*
+ * The entry that the flags ask for; the writer of entries adds the marks of kernel and user pages.
+ * It starts as not accessed: the processor marks it before a translation cache may hold it (Intel
+ * SDM volume 3, 4.10.2.3), so that one which is still unmarked when it is cleared needs no flush.
  */
 static pte_t entry_of(uint32_t flags, mfn_t mfn)
 {
-    pte_t e = pte_make(mfn, PTE_P | PTE_A | PTE_D);
+    pte_t e = pte_make(mfn, PTE_P | PTE_D);
 
     if ((flags & GNTMAP_readonly) == 0) {
         e |= PTE_RW;
@@ -39,19 +42,25 @@ int port_grant_map(struct vcpu *v, uint64_t host_addr, uint32_t flags, mfn_t mfn
     return rc;
 }
 
-int port_grant_unmap(struct vcpu *v, uint64_t host_addr, uint32_t flags, mfn_t mfn, bool *writable)
+static struct port_grant_was was_of(pte_t old)
+{
+    return (struct port_grant_was){ .writable = (old & PTE_RW) != 0, .used = (old & PTE_A) != 0 };
+}
+
+int port_grant_unmap(struct vcpu *v, uint64_t host_addr, uint32_t flags, mfn_t mfn,
+                     struct port_grant_was *was)
 {
     pte_t old = 0;
     int rc = (flags & GNTMAP_contains_pte) != 0 ? pt_swap_l1_by_ptr(v, host_addr, mfn, 0, &old)
                                                 : pt_swap_l1_by_va(v, host_addr, mfn, 0, &old);
 
-    *writable = (old & PTE_RW) != 0;
+    *was = was_of(old);
     return rc;
 }
 
 /* fails: -EINVAL (nothing mapped at new_addr, or not mfn at host_addr). */
 int port_grant_replace(struct vcpu *v, uint64_t host_addr, uint64_t new_addr, mfn_t mfn,
-                       bool *writable)
+                       struct port_grant_was *was)
 {
     pte_t moved = 0;
     pte_t old = 0;
@@ -61,8 +70,9 @@ int port_grant_replace(struct vcpu *v, uint64_t host_addr, uint64_t new_addr, mf
         return -EINVAL;
     }
     int rc = (moved & PTE_P) != 0 ? pt_swap_l1_by_va(v, host_addr, mfn, moved, &old) : -EINVAL;
-    *writable = (old & PTE_RW) != 0;
+    *was = was_of(old);
     if (rc == 0) {
+        was->used = true; /* the entry that moved leaves its old address */
         return 0;
     }
     /* Back to where it was; if the guest has meanwhile taken the place away, the entry is gone. */

@@ -44,8 +44,8 @@ static int set_locked(struct domain *d, struct frame *table, unsigned int index,
         rc = pt_l1_adjust(d, &e);
     }
     if (rc == 0) {
-        pt_write(p, e);
-        *old = was;
+        /* under the lock only the processor writes it: the mark of an access must not be lost */
+        *old = __atomic_exchange_n(p, e, __ATOMIC_ACQ_REL);
     }
     pt_l1_unlock(table);
     return rc;

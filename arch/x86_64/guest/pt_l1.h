@@ -129,6 +129,21 @@ static inline void pt_write_keep_ad(pte_t *p, pte_t e)
     }
 }
 
+/*
+ * Whether a change of old to e, which keeps the frame and its references, would take the mark of an
+ * access from a frame of another domain: an entry without the mark is taken for one that no
+ * translation cache holds (see grant_map.c). The processor may be setting the mark just now, so the
+ * new entry alone decides.
+ */
+static inline bool pt_l1_hides_access(const struct domain *d, pte_t e)
+{
+    if (__builtin_expect((e & PTE_A) != 0, 1)) {
+        return false;
+    }
+    const struct frame *f = frame_of(pte_mfn(e));
+    return f != NULL && f->owner != d;
+}
+
 #define PT_KEEP_AD 1u /* accessed and dirty stay as they are */
 
 /*
@@ -153,6 +168,7 @@ static inline int pt_l1_update(struct domain *d, struct domain *pg_owner, struct
         }
         if (((old ^ e) & (PTE_ADDR | PTE_RW | PTE_P)) == 0) {
             has_refs = false; /* those of the old entry serve the new one */
+            flags |= pt_l1_hides_access(d, e) ? PT_KEEP_AD : 0;
         } else {
             rc = pt_l1_get(d, pg_owner, &e);
             if (__builtin_expect(rc != 0, 0)) {

@@ -251,6 +251,9 @@ static int store_locked(struct domain *d, struct frame *table, const struct stor
             rc = pt_l1_adjust(d, &e);
         }
         changed_refs = ((was ^ e) & (PTE_ADDR | PTE_RW | PTE_P)) != 0;
+        if ((e & PTE_P) != 0 && !changed_refs && pt_l1_hides_access(d, e)) {
+            e |= was & PTE_A;
+        }
         if (rc == 0 && (e & PTE_P) != 0 && changed_refs) {
             rc = pt_l1_get(d, d, &e);
         }

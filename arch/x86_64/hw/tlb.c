@@ -52,9 +52,17 @@ void tlb_flush_load(uint64_t root)
     port_irq_restore(flags);
 }
 
+/* Each of the two changes drops everything, global or not: the root need not be loaded again. */
 void port_tlb_flush_local(void)
 {
-    tlb_flush_load(read_cr3());
+    unsigned long flags = port_irq_save();
+    uint64_t now = atomic_fetch_add(&flush_clock, 1) + 1;
+    uint64_t cr4 = read_cr4();
+
+    write_cr4(cr4 & ~(uint64_t)X86_CR4_PGE);
+    write_cr4(cr4);
+    atomic_store_explicit(&cpus[port_cpu_id()].flushed, now, memory_order_release);
+    port_irq_restore(flags);
 }
 
 void tlb_serve(void)
