@@ -154,6 +154,12 @@ bool cpu_set_xcr0(uint64_t val)
     return true;
 }
 
+/* The model's cpus keep no address space when they change vcpus. */
+void cpu_drop_space(struct vcpu *v)
+{
+    (void)v;
+}
+
 void cpu_load_root(struct vcpu *v, bool flush_global)
 {
     (void)v;

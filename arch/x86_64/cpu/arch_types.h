@@ -36,6 +36,9 @@ struct arch_vcpu {
     struct frame *root_user;   /* may be NULL: new_user_baseptr(0) */
     struct frame *root_next;   /* of a context that is not complete yet; see mm_set_roots() */
 
+    _Atomic uint32_t
+        space_cpu; /* 1 + the cpu whose table is one of these, loaded or idle; 0: none */
+
     /* Guest-kernel stack for entries from user mode (stack_switch). */
     uint64_t kernel_sp;
     uint16_t kernel_ss;

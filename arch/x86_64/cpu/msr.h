@@ -51,6 +51,9 @@ bool cpu_set_xcr0(uint64_t val); /* false: fault */
 /* Load the page-table root for the current mode of v (root_kernel or root_user): v is loaded on
  * this cpu. */
 void cpu_load_root(struct vcpu *v, bool flush_global);
+/* v is not loaded: the idle cpu that still has its tables and translations, if any, gives them up.
+ */
+void cpu_drop_space(struct vcpu *v);
 /* Tell this cpu's descriptor windows: GDT (and LDT) of v have changed. v is loaded on this cpu. */
 void cpu_load_gdt(struct vcpu *v);
 void cpu_load_ldt(struct vcpu *v);

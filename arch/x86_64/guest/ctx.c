@@ -171,6 +171,7 @@ int64_t port_vcpu_set_context(struct vcpu *v, const void *ctx)
     if (rc != 0) {
         return rc;
     }
+    cpu_drop_space(v);
     rc = mm_set_roots(v, MFN(xen_cr3_to_pfn(c->ctrlreg[3])), MFN(xen_cr3_to_pfn(c->ctrlreg[1])));
     if (rc != 0) {
         desc_gdt_put(v->d, &gdt);

@@ -85,6 +85,19 @@ void mmu_target_put(const struct mmu_target *t)
     }
 }
 
+/* A vcpu that is not loaded now, and whose space no idle cpu keeps, flushes when it is loaded. */
+static void add_cpu_of(struct vcpu *v, struct cpumask *cpus)
+{
+    uint32_t space = atomic_load_explicit(&v->arch.space_cpu, memory_order_acquire);
+
+    if (space != 0) {
+        cpumask_set(cpus, space - 1);
+    }
+    if (atomic_load_explicit(&v->on_cpu, memory_order_acquire) != 0) {
+        cpumask_set(cpus, atomic_load_explicit(&v->cpu, memory_order_relaxed));
+    }
+}
+
 int mmu_vcpus_to_cpus(struct vcpu *v, gptr_t bitmap, struct cpumask *cpus)
 {
     struct domain *d = v->d;
@@ -99,9 +112,8 @@ int mmu_vcpus_to_cpus(struct vcpu *v, gptr_t bitmap, struct cpumask *cpus)
         for (; bits != 0; bits &= bits - 1) {
             uint32_t id = first + (uint32_t)__builtin_ctzll(bits);
             struct vcpu *other = id < d->max_vcpus ? d->vcpu[id] : NULL;
-            /* A vcpu that is not loaded now flushes when it is loaded. */
-            if (other != NULL && atomic_load_explicit(&other->on_cpu, memory_order_acquire) != 0) {
-                cpumask_set(cpus, atomic_load_explicit(&other->cpu, memory_order_relaxed));
+            if (other != NULL) {
+                add_cpu_of(other, cpus);
             }
         }
     }

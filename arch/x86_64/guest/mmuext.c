@@ -434,6 +434,7 @@ static int64_t relinquish_frames(struct domain *d)
 
 int64_t port_vcpu_relinquish(struct vcpu *v)
 {
+    cpu_drop_space(v);
     desc_drop_gdt(v);
     desc_drop_ldt(v);
     int64_t rc = drop_root(v, &v->arch.root_kernel);

@@ -20,7 +20,9 @@ struct cpu_info {
     uint32_t ts;        /* CR0.TS is set */
     uint64_t xcr0;      /* what the register holds */
     uint32_t dr_loaded; /* debug registers hold a vcpu's breakpoints */
-    uint32_t pad[3];
+    uint32_t pad;
+    struct vcpu
+        *space; /* whose table is loaded: current, or of an idle cpu the last one; NULL: none's */
 };
 
 static inline struct cpu_info *cpu_info(void)

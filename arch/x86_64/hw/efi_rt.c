@@ -19,6 +19,7 @@
 #include "domain/vcpu.h"
 #include "guest/pte.h"
 #include "hw/paging.h"
+#include "hw/tlb.h"
 #include "mm/heap.h"
 #include "port/cpu.h"
 #include "port/irq.h"
@@ -143,6 +144,8 @@ bool cpu_efi_call(unsigned int offset, const uint64_t args[5], uint64_t *status)
     if (!v->is_idle) {
         cpu_set_ts(false);
         cpu_xstate_save(v);
+    } else {
+        tlb_leave(port_cpu_id()); /* with the registers of whom it ran last */
     }
     *status = run(offset, args);
     if (!v->is_idle) {

@@ -27,12 +27,17 @@
 #include "port/irq.h"
 #include "port/mmu.h"
 
+#define IDLE_NOT   0u
+#define IDLE_KEEPS 1u /* it is idle and has a guest's translations */
+#define IDLE_STALE 2u /* and has to flush before it uses them */
+
 /* Each cpu's on a cache line of its own. */
 struct tlb_cpu {
     _Atomic uint64_t flushed; /* reading of the clock of its last full flush */
     _Atomic uint64_t asked;
     _Atomic uint64_t answered;
-    _Atomic bool caches; /* the next answer writes back the caches too */
+    _Atomic uint32_t idle; /* IDLE_* */
+    _Atomic bool caches;   /* the next answer writes back the caches too */
 } __attribute__((aligned(64)));
 
 static struct tlb_cpu cpus[CONFIG_MAX_CPUS];
@@ -76,7 +81,11 @@ void tlb_serve(void)
         if (atomic_exchange(&c->caches, false)) {
             cpu_wbinvd();
         }
-        port_tlb_flush_local();
+        if (atomic_load(&c->idle) != IDLE_NOT) {
+            cpu_leave_space();
+        } else {
+            port_tlb_flush_local();
+        }
         count(CNT_TLB_FLUSH, 1);
         atomic_store(&c->answered, asked);
     }
@@ -99,7 +108,56 @@ static unsigned int next_stale(const struct cpumask *mask, unsigned int cpu, uin
     return cpu;
 }
 
-static void flush_since(const struct cpumask *mask, uint64_t stamp)
+static uint64_t ask(unsigned int cpu)
+{
+    uint64_t ticket = atomic_fetch_add(&cpus[cpu].asked, 1) + 1;
+
+    count(CNT_TLB_ASK, 1);
+    smp_send(cpu, VEC_IPI_TLB);
+    return ticket;
+}
+
+static void wait_answer(unsigned int cpu, uint64_t ticket)
+{
+    while (atomic_load(&cpus[cpu].answered) < ticket) {
+        tlb_serve();
+        port_cpu_relax();
+    }
+}
+
+/* An idle cpu uses no guest's translation: it is enough that it flushes before it does again. */
+static bool put_off(unsigned int cpu)
+{
+    uint32_t idle = IDLE_KEEPS;
+
+    return atomic_compare_exchange_strong(&cpus[cpu].idle, &idle, IDLE_STALE) || idle == IDLE_STALE;
+}
+
+void tlb_idle_begin(void)
+{
+    atomic_store(&cpus[port_cpu_id()].idle, IDLE_KEEPS);
+}
+
+bool tlb_idle_end(void)
+{
+    return atomic_exchange(&cpus[port_cpu_id()].idle, IDLE_NOT) == IDLE_STALE;
+}
+
+void tlb_leave(unsigned int cpu)
+{
+    if (cpu != port_cpu_id()) {
+        wait_answer(cpu, ask(cpu));
+        return;
+    }
+    unsigned long flags = port_irq_save();
+    if (atomic_load(&cpus[cpu].idle) != IDLE_NOT) {
+        cpu_leave_space();
+    }
+    port_irq_restore(flags);
+}
+
+/* now: idle cpus too, at once. */
+static void flush_since(const struct cpumask *mask, uint64_t stamp, bool now)
 {
     uint64_t ticket[CONFIG_MAX_CPUS];
     struct cpumask sent;
@@ -108,10 +166,10 @@ static void flush_since(const struct cpumask *mask, uint64_t stamp)
     cpumask_zero(&sent);
     for (unsigned int cpu = next_stale(mask, 0, stamp); cpu < CONFIG_MAX_CPUS;
          cpu = next_stale(mask, cpu + 1, stamp)) {
-        ticket[cpu] = atomic_fetch_add(&cpus[cpu].asked, 1) + 1;
-        cpumask_set(&sent, cpu);
-        count(CNT_TLB_ASK, 1);
-        smp_send(cpu, VEC_IPI_TLB);
+        if (now || !put_off(cpu)) {
+            ticket[cpu] = ask(cpu);
+            cpumask_set(&sent, cpu);
+        }
     }
     if (cpumask_test(mask, self) && atomic_load(&cpus[self].flushed) <= stamp) {
         port_tlb_flush_local();
@@ -119,10 +177,7 @@ static void flush_since(const struct cpumask *mask, uint64_t stamp)
     }
     cpumask_for_each(cpu, &sent)
     {
-        while (atomic_load(&cpus[cpu].answered) < ticket[cpu]) {
-            tlb_serve();
-            port_cpu_relax();
-        }
+        wait_answer(cpu, ticket[cpu]);
     }
 }
 
@@ -130,12 +185,12 @@ void port_tlb_flush_before(const struct cpumask *mask, uint32_t stamp)
 {
     uint64_t now = atomic_load(&flush_clock);
 
-    flush_since(mask, now - (uint32_t)((uint32_t)now - stamp));
+    flush_since(mask, now - (uint32_t)((uint32_t)now - stamp), false);
 }
 
 void port_tlb_flush(const struct cpumask *mask)
 {
-    flush_since(mask, UINT64_MAX);
+    flush_since(mask, UINT64_MAX, false);
 }
 
 void port_tlb_flush_page_local(uint64_t va)
@@ -154,7 +209,7 @@ void port_tlb_flush_page(const struct cpumask *mask, uint64_t va)
         invlpg(va);
     }
     if (!cpumask_empty(&others)) {
-        flush_since(&others, UINT64_MAX);
+        flush_since(&others, UINT64_MAX, false);
     }
 }
 
@@ -168,5 +223,5 @@ void cpu_wbinvd_all(void)
         }
     }
     cpu_wbinvd();
-    port_tlb_flush(&cpu_online_mask);
+    flush_since(&cpu_online_mask, UINT64_MAX, true);
 }

@@ -4,6 +4,7 @@
 #include "port/vcpu.h"
 
 #include "base/cpumask.h"
+#include "base/panic.h"
 #include "cpu/msr.h"
 #include "domain/domain.h"
 #include "guest/trap.h"
@@ -16,6 +17,7 @@
 #include "mm/frame.h"
 #include "port/cpu.h"
 #include "port/irq.h"
+#include "port/mmu.h"
 #include "sched/sched.h"
 
 #define X86_CR4_TSD (UINT64_C(1) << 2)
@@ -72,7 +74,9 @@ static void load_segments(const struct arch_vcpu *a)
     cpu_set_gs_base_other(a->kernel_mode ? a->gs_base_user : a->gs_base_kernel);
 }
 
-static void load(struct cpu_info *ci, struct vcpu *v)
+/* stays: it was the last to run here, and the idle cpu has not touched the floating-point
+ * registers. */
+static void load(struct cpu_info *ci, struct vcpu *v, bool stays)
 {
     struct arch_vcpu *a = &v->arch;
     uint64_t cr4 = cpu_cr4() | (v->d->arch.vtsc ? X86_CR4_TSD : 0);
@@ -88,7 +92,9 @@ static void load(struct cpu_info *ci, struct vcpu *v)
     if (cpu_features.rdtscp) {
         wrmsr(MSR_TSC_AUX, a->msr_tsc_aux);
     }
-    cpu_xstate_load(v);
+    if (!stays) {
+        cpu_xstate_load(v);
+    }
 }
 
 static void run_idle(struct vcpu *v)
@@ -110,33 +116,89 @@ static void run_guest(struct vcpu *v)
 }
 
 /*
- * The next domain's mask gets this cpu before its tables are loaded, the former loses it
- * afterwards: whoever asks a domain's cpus to flush reaches all that may hold its translations.
+ * Address spaces.  An idle cpu keeps that of the vcpu which ran last, for most often the same one
+ * runs next: then nothing is loaded and nothing lost.  Whatever takes a root from a vcpu, or loads
+ * the vcpu elsewhere, first has the idle cpu leave (cpu_drop_space()); a flush is put off until the
+ * cpu runs the vcpu again, as it uses no guest's translation before (tlb.c).
+ *
+ * A domain's mask gets this cpu before its tables are loaded and loses it after they have gone:
+ * whoever asks a domain's cpus to flush reaches all that may hold its translations.
  */
+
+/* The former owner of this cpu's address space has no more to do with it, and may be freed. */
+static void release_space(const struct cpu_info *ci, struct vcpu *v, const struct vcpu *next)
+{
+    if (next == NULL || v->d != next->d) {
+        cpumask_clear(&v->d->dirty_cpus, ci->cpu);
+    }
+    atomic_store_explicit(&v->arch.space_cpu, 0, memory_order_release);
+}
+
+void cpu_leave_space(void)
+{
+    struct cpu_info *ci = cpu_info();
+    struct vcpu *v = ci->space;
+
+    tlb_flush_load(paging_root());
+    (void)tlb_idle_end();
+    ci->space = NULL;
+    release_space(ci, v, NULL);
+}
+
+void cpu_drop_space(struct vcpu *v)
+{
+    uint32_t at = atomic_load_explicit(&v->arch.space_cpu, memory_order_acquire);
+
+    if (at != 0) {
+        tlb_leave(at - 1);
+    }
+}
+
+/* True: it was this cpu's all the time. */
+static bool take_space(struct cpu_info *ci, struct vcpu *next)
+{
+    uint32_t at = atomic_load_explicit(&next->arch.space_cpu, memory_order_acquire);
+
+    if (at != 0 && at != ci->cpu + 1) {
+        tlb_leave(at - 1); /* may serve another cpu meanwhile, and leave ours */
+    }
+    struct vcpu *old = ci->space;
+    if (old == next) {
+        if (tlb_idle_end()) {
+            port_tlb_flush_local();
+        }
+        return true;
+    }
+    cpumask_set(&next->d->dirty_cpus, ci->cpu);
+    atomic_store_explicit(&next->arch.space_cpu, ci->cpu + 1, memory_order_relaxed);
+    (void)tlb_idle_end(); /* what follows flushes everything, or there is nothing */
+    cpu_load_root(next, old != NULL);
+    ci->space = next;
+    if (old != NULL) {
+        release_space(ci, old, next);
+    }
+    return false;
+}
+
 void port_vcpu_switch(struct vcpu *prev, struct vcpu *next)
 {
     struct cpu_info *ci = cpu_info();
+    bool stays = false;
 
     if (prev != next) {
         if (!prev->is_idle) {
             save(ci, prev);
         }
         if (!next->is_idle) {
-            cpumask_set(&next->d->dirty_cpus, ci->cpu);
+            stays = take_space(ci, next);
+        } else {
+            bug_if(ci->space != prev);
+            tlb_idle_begin();
         }
         ci->current = next;
-        if (next->is_idle) {
-            tlb_flush_load(paging_root());
-        } else {
-            /* An idle cpu has flushed everything and held no guest's translations since. */
-            cpu_load_root(next, !prev->is_idle);
-        }
-        if (!prev->is_idle && prev->d != next->d) {
-            cpumask_clear(&prev->d->dirty_cpus, ci->cpu);
-        }
         sched_switched(prev);
         if (!next->is_idle) {
-            load(ci, next);
+            load(ci, next, stays);
         }
     }
     x86_on_base(next->is_idle ? run_idle : run_guest, next);
