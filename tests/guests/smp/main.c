@@ -40,6 +40,27 @@ static void clock_step(void)
 
 static volatile u32 relay, turn, rounds, stuck;
 
+static u64 *volatile moving[2]; /* pages that the target shows in turn; NULL: it stays */
+static volatile u64 expected;
+static volatile u32 stale_wakes;
+
+/* What this vCPU saw before it slept may be in the processor still, but is not to be seen: another
+ * one has moved the mapping and flushed, all or only who is asleep. Then it moves it itself. */
+static void move_on(void)
+{
+    static u64 everyone __attribute__((aligned(8)));
+    u64 *to = moving[(rounds + 1) % 2];
+    u64 flush[] = { UVMF_TLB_FLUSH | UVMF_ALL, UVMF_INVLPG | UVMF_ALL,
+                    UVMF_TLB_FLUSH | U64(&everyone), UVMF_INVLPG | U64(&everyone) };
+
+    everyone = (1UL << cpus) - 1;
+    stale_wakes += *target != expected;
+    expected = to[0];
+    stale_wakes +=
+        update_va((const void *)target, mfn_of(to) * PAGE | PTE_RW, flush[rounds % 4]) != 0;
+    stale_wakes += *target != expected;
+}
+
 /* Sleeps until it is this vCPU's turn, then wakes the next one; no wake-up may be lost. */
 static void relay_run(u32 me)
 {
@@ -51,6 +72,9 @@ static void relay_run(u32 me)
         }
         events_unmask();
         if (relay) {
+            if (moving[0] != NULL) {
+                move_on();
+            }
             rounds++;
             turn = (me + 1) % cpus;
             event_send(ipi[turn]);
@@ -198,10 +222,10 @@ static void test_clocks(void)
     check(worst_back < 100000 || !on_joist); /* Xen's differ by milliseconds under emulation */
 }
 
+static u32 last_rounds, calls, idle;
+
 static void on_watch(evtchn_port_t port)
 {
-    static u32 last_rounds, calls, idle;
-
     (void)port;
     idle = rounds == last_rounds ? idle + 1 : 0; /* a busy host may stop us all for a while */
     calls++;
@@ -213,11 +237,12 @@ static void on_watch(evtchn_port_t port)
 }
 
 /* Each vCPU is woken by the one before it, thousands of times. */
-static void test_relay(void)
+static void run_relay(void)
 {
     struct vcpu_set_periodic_timer p = { .period_ns = SEC };
     long port = bind_virq(VIRQ_TIMER, 0);
 
+    rounds = last_rounds = calls = idle = 0;
     event_handler((evtchn_port_t)port, on_watch);
     event_unmask_port((evtchn_port_t)port);
     vcpu_op(VCPUOP_set_periodic_timer, 0, &p);
@@ -231,6 +256,27 @@ static void test_relay(void)
     print("%u wake-ups in a row\r\n", rounds);
     check_eq(stuck, 0);
     check(rounds > 200);
+}
+
+static void test_relay(void)
+{
+    u64 *a = page_alloc(), *b = page_alloc(), *win = page_alloc();
+
+    run_relay();
+    /* the same, while the memory that all of them read moves under those who sleep */
+    a[0] = 1;
+    b[0] = 2;
+    target = win;
+    page_remap(win, mfn_of(a) * PAGE | PTE_RW);
+    mmuext1(MMUEXT_TLB_FLUSH_ALL, 0);
+    expected = 1;
+    moving[1] = b;
+    moving[0] = a;
+    run_relay();
+    moving[0] = NULL;
+    spin_ns(1000000);
+    page_restore(win);
+    check_eq(stale_wakes, 0);
 }
 
 static volatile u32 nmis[KIT_MAX_CPUS];
