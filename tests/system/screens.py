@@ -124,6 +124,7 @@ class Viewer:
 
 def gvnccapture(port, path, password=None, secs=40):
     """Whether the independent viewer takes a picture; it reads passwords from a terminal only."""
+    demand(shutil.which("gvnccapture"), "gvnccapture is not installed: run scripts/setup test")
     if os.path.exists(path):
         os.unlink(path)
     pid, fd = pty.fork()
@@ -280,9 +281,8 @@ def picture(h, args):
     want = v.rgb()
     demand(png_rgb(os.path.join(SHARE, "shot.png")) == (800, 600, want), "the screenshot is another picture")
     path = os.path.join(SHARE, "capture.png")
-    if shutil.which("gvnccapture"):
-        demand(gvnccapture(5900, path), "gvnccapture takes no picture")
-        demand(png_rgb(path) == (800, 600, want), "gvnccapture sees another picture")
+    demand(gvnccapture(5900, path), "gvnccapture takes no picture")
+    demand(png_rgb(path) == (800, 600, want), "gvnccapture sees another picture")
     login_takes_keys(h, "s1", v)
     # one character: a few tiles, not the whole picture
     v.want(1)
@@ -401,10 +401,9 @@ def password(h):
     demand(2 in v.kinds and 1 not in v.kinds, "kinds of security: %r" % v.kinds)
     v.close()
     path = os.path.join(SHARE, "password.png")
-    if shutil.which("gvnccapture"):
-        demand(not gvnccapture(5901, path, "wrong"), "a wrong password is let in")
-        demand(gvnccapture(5901, path, "secret"), "the password is refused")
-        demand(png_rgb(path)[:2] == (800, 600), "a picture of another size")
+    demand(not gvnccapture(5901, path, "wrong"), "a wrong password is let in")
+    demand(gvnccapture(5901, path, "secret"), "the password is refused")
+    demand(png_rgb(path)[:2] == (800, 600), "a picture of another size")
 
 
 def channels(h, args):
