@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""Scenarios of guests' screens, keyboards, second consoles and channels. The viewer is ours, on the host, through a
-forwarded port; the guest runs the distribution's generic kernel, which has both front ends."""
+"""Scenarios of guests' screens, keyboards, second consoles and channels. The viewers are on the host, behind a forwarded port: one
+of ours, and gvnccapture; the guest runs the distribution's generic kernel, which has both front ends."""
 import os
+import pty
 import re
+import select
+import shutil
+import signal
 import socket
 import struct
 import time
@@ -117,32 +121,63 @@ class Viewer:
         self.sock.close()
 
 
+def gvnccapture(port, path, password=None, secs=40):
+    """Whether the independent viewer takes a picture; it reads passwords from a terminal only."""
+    demand(shutil.which("gvnccapture"), "gvnccapture is not installed: run scripts/setup test")
+    if os.path.exists(path):
+        os.unlink(path)
+    pid, fd = pty.fork()
+    if pid == 0:
+        os.execvp("gvnccapture", ["gvnccapture", "127.0.0.1:%d" % (PORTS[port] - 5900), path])
+    said, end = b"", time.monotonic() + secs
+    while time.monotonic() < end:
+        if not select.select([fd], [], [], 0.5)[0]:
+            continue
+        try:
+            more = os.read(fd, 1000)
+        except OSError:
+            break                       # it has ended
+        if b"assword" in more and password is not None:
+            os.write(fd, password.encode() + b"\n")
+        said += more
+    else:
+        os.kill(pid, signal.SIGKILL)
+    os.close(fd)
+    status = os.waitpid(pid, 0)[1]
+    demand(b"Connected" in said or b"Unable to connect" in said, "gvnccapture says %r" % said[-300:])
+    return status == 0 and os.path.exists(path)
+
+
 def png_rgb(path):
-    """Width, height and pixels of a PNG of 8 bits RGB, as ours are."""
+    """Width, height and pixels of a PNG of 8 bits RGB, as ours are, or RGBA, as gvnccapture's."""
     with open(path, "rb") as f:
         data = f.read()
     demand(data[:8] == b"\x89PNG\r\n\x1a\n", "%s is no PNG" % path)
     at, packed = 8, b""
     while at < len(data):
-        size, kind = struct.unpack_from(">I4s", data, at)
-        body = data[at + 8:at + 8 + size]
-        demand(zlib.crc32(kind + body) == struct.unpack_from(">I", data, at + 8 + size)[0], "a bad sum in the PNG")
+        length, kind = struct.unpack_from(">I4s", data, at)
+        body = data[at + 8:at + 8 + length]
+        demand(zlib.crc32(kind + body) == struct.unpack_from(">I", data, at + 8 + length)[0], "a bad sum in the PNG")
         if kind == b"IHDR":
             width, height, depth, colour = struct.unpack_from(">IIBB", body)
-            demand((depth, colour) == (8, 2), "the PNG is not RGB")
+            demand(depth == 8 and colour in (2, 6), "the PNG is not RGB")
+            size = {2: 3, 6: 4}[colour]
         packed += body if kind == b"IDAT" else b""
-        at += 12 + size
-    raw, line, out, before = zlib.decompress(packed), width * 3, [], bytes(width * 3)
+        at += 12 + length
+    raw, line, out, before = zlib.decompress(packed), width * size, [], bytes(width * size)
     for y in range(height):
         kind, now = raw[y * (line + 1)], bytearray(raw[y * (line + 1) + 1:(y + 1) * (line + 1)])
         for i in range(line) if kind else ():
-            a, b = now[i - 3] if i >= 3 else 0, before[i]
-            c = before[i - 3] if i >= 3 else 0
+            a, b = now[i - size] if i >= size else 0, before[i]
+            c = before[i - size] if i >= size else 0
             paeth = min((abs(b - c), 0, a), (abs(a - c), 1, b), (abs(a + b - 2 * c), 2, c))[2]
             now[i] = now[i] + (a, b, (a + b) // 2, paeth)[kind - 1] & 255
         before = bytes(now)
         out.append(before)
-    return width, height, b"".join(out)
+    pixels = bytearray(b"".join(out))
+    if size == 4:
+        del pixels[3::4]
+    return width, height, bytes(pixels)
 
 
 def need_ours(args):
@@ -222,6 +257,9 @@ def picture(h, args):
     h.must_tool("screenshot s1 /share/shot.png")
     want = v.rgb()
     demand(png_rgb(os.path.join(SHARE, "shot.png")) == (800, 600, want), "the screenshot is another picture")
+    path = os.path.join(SHARE, "capture.png")
+    demand(gvnccapture(5900, path), "gvnccapture takes no picture")
+    demand(png_rgb(path) == (800, 600, want), "gvnccapture sees another picture")
     # one character: a few tiles, not the whole picture
     v.want(1)
     time.sleep(1)
