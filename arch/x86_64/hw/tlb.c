@@ -125,7 +125,8 @@ static void wait_answer(unsigned int cpu, uint64_t ticket)
     }
 }
 
-/* An idle cpu uses no guest's translation: it is enough that it flushes before it does again. */
+/* An idle cpu uses no guest's translation: where no page table may become something else, it is
+ * enough that it flushes before it does again. */
 static bool put_off(unsigned int cpu)
 {
     uint32_t idle = IDLE_KEEPS;
@@ -185,7 +186,12 @@ void port_tlb_flush_before(const struct cpumask *mask, uint32_t stamp)
 {
     uint64_t now = atomic_load(&flush_clock);
 
-    flush_since(mask, now - (uint32_t)((uint32_t)now - stamp), false);
+    /*
+     * This is asked before a frame gets another type or owner.  An idle cpu uses no guest's
+     * translation, but may walk its tables ahead of need, and sets accessed bits on the way: where
+     * a page table was, somebody else's data would be changed.  So idle cpus flush at once.
+     */
+    flush_since(mask, now - (uint32_t)((uint32_t)now - stamp), true);
 }
 
 void port_tlb_flush(const struct cpumask *mask)
