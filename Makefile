@@ -80,6 +80,9 @@ hv-flags := $(common) $(includes) -I arch/x86_64/hw/inline -include scripts/hidd
             -mcmodel=small -mno-red-zone -mgeneral-regs-only -fno-stack-protector -fcf-protection=none \
             -fno-asynchronous-unwind-tables -fno-strict-aliasing -fno-delete-null-pointer-checks \
             -fomit-frame-pointer -fno-common -fbuiltin
+# Indirect branches go through thunk.S, where the processor's predictions cannot be trusted.
+hv-flags += -fno-jump-tables $(if $(IS_CLANG),-mretpoline -mretpoline-external-thunk,\
+            -mindirect-branch=thunk-extern -mindirect-branch-register -mharden-sls=all)
 hv-as-flags := $(includes) -I arch/x86_64/hw/inline -g -ffile-prefix-map=$(CURDIR)=. -ffile-prefix-map=$(abspath $(O))/=build/ -ffile-prefix-map=$(O)/=build/ -D__ASSEMBLY__ \
             -fcf-protection=none -Wa,--noexecstack
 
@@ -359,7 +362,7 @@ export V CC
 check-qemu: hypervisor $(guests-all) $(stub-efi)
 	$(Q)$(PYTHON) scripts/stage.py $(O)/test-results loader tests/efi/test_loader.py $(stub-efi) $(O)/guests/hello.elf; \
 	    loader=$$?; \
-	    $(PYTHON) scripts/stage.py $(O)/test-results qemu tests/qemu/run_guests.py --efi $(O)/joist.efi && exit $$loader
+	    $(PYTHON) scripts/stage.py $(O)/test-results qemu tests/qemu/run_guests.py --efi $(O)/joist.efi $(if $(LONG),--long) && exit $$loader
 
 # The same guests with a hypervisor that stops long operations at every check point.
 check-yield: $(guests-all)

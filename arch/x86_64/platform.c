@@ -17,6 +17,7 @@
 #include "hw/cpu.h"
 #include "hw/cpu_info.h"
 #include "hw/efi_rt.h"
+#include "hw/guard.h"
 #include "hw/ioapic.h"
 #include "hw/lapic.h"
 #include "hw/paging.h"
@@ -166,6 +167,7 @@ void port_cpu_init(const struct boot_info *bi)
     xstate_detect();
     cpuid_init();
     spec_init();
+    guard_init();
 }
 
 static void uart_input(void *data)

@@ -202,10 +202,31 @@ def test_symbols(build, _):
         raise Wrong(f"{found} symbols in the table, {len(functions)} functions in the image")
 
 
+def test_indirect(build, _):
+    """No indirect branch but the thunks' own, the one that is patched with them, and the call of the firmware."""
+    code, text = run("objdump", "-d", "--no-show-raw-insn", os.path.join(build, "joist.elf"))
+    if code:
+        raise Wrong("objdump: " + text[-200:])
+    where, thunks, calls = "", 0, 0
+    for line in text.splitlines():
+        label = re.match(r"[0-9a-f]+ <(.*)>:$", line)
+        if label:
+            where = label.group(1)
+        calls += "call" in line and "<__x86_indirect_thunk_" in line
+        if not re.search(r"\b(call|jmp)q? +\*", line):
+            continue
+        if where.startswith("__x86_indirect_thunk_"):
+            thunks += 1
+        elif where != "syscall_call" and not ("call" in line and where in ("run", "call_on_stack", "cpu_efi_call")):
+            raise Wrong(f"an indirect branch in {where}: {line.strip()}")
+    if thunks != 15 or calls < 10:
+        raise Wrong(f"{thunks} thunks, {calls} calls of them")
+
+
 def main():
     build = os.path.abspath(sys.argv[1])
     bad = 0
-    for test in (test_install, test_menuconfig, test_defconfig, test_setup, test_tally, test_symbols):
+    for test in (test_install, test_menuconfig, test_defconfig, test_setup, test_tally, test_symbols, test_indirect):
         name = "build-" + test.__name__[5:]
         with tempfile.TemporaryDirectory(prefix="joist-build-") as work:
             try:

@@ -34,6 +34,25 @@ def one_cpu(_h, args):
     return sized(args, "1cpu", smp=1, mem=2048)
 
 
+def guarded(_h, args):
+    """By the ways of processors that need page-table isolation and barriers, with a guest whose vCPUs share tables."""
+    with Host("boots-guarded", args.efi, tools=args.tools, ramdisk=os.path.join(IMAGE, "stock.ird"), smp=2, mem=2048,
+              options="xpti=on spec-ctrl=verw,div-scrub,rsb,bti-thunk=retpoline") as h:
+        h.up(400)
+        used = r"indirect branches retpolines; entry RSB; exit VERW DIV; .*isolation dom0 on, guests on"
+        demand(not h.is_joist or re.search(used, h.all), "the log does not say that the guarded ways are used")
+        h.create("g", "vcpus=4")
+        out = h.on_console("g", "grep -c ^processor /proc/cpuinfo",
+                           "for i in 1 2 3 4 5 6 7 8; do (for j in 1 2 3 4 5 6 7 8 9; do /bin/true; done; echo x) & done | wc -l")
+        demand(re.search(r"(?m)^4$", out[0]), "not four vCPUs: %r" % out[0])
+        demand(re.search(r"(?m)^8$", out[1]), "not eight processes have ended: %r" % out[1])
+        h.must_tool("shutdown -w g", 120)
+        h.gone("g")
+        h.send("poweroff\n")
+        demand(h.wait_end(120) == 0, "QEMU ended badly")
+    return "page-table isolation, VERW, RSB, retpolines"
+
+
 def four_cpus_6g(_h, args):
     return sized(args, "4cpu", smp=4, mem=6144, dom0_vcpus=1)
 

@@ -60,6 +60,10 @@ unit-test_lapic-objs := arch/x86_64/hw/lapic.o
 unit-test_tsc-objs := arch/x86_64/hw/tsc.o
 unit-test_cpu-objs := tests/unit/recorded/cpu.o
 cflags-tests/unit/recorded/cpu.o := -iquote tests/unit/recorded
+unit-y += test_guard
+unit-test_guard-objs := tests/unit/recorded/guard.o tests/unit/mm_kit.o
+cflags-tests/unit/recorded/guard.o := -iquote tests/unit/recorded
+cflags-tests/unit/test_guard.o := -iquote tests/unit/recorded
 
 # Allocations and the start of lines go through the test, which lets them fail.
 unit-y += test_sweep test_sweep_calls

@@ -296,6 +296,15 @@ static void test_others(void **state)
     accepted("xpti=1 xpti=default");
     assert_int_equal(options.xpti, -1);
     refused("xpti=maybe", "bad value");
+    accepted("xpti=dom0=0,domu=on");
+    assert_int_equal(options.xpti, 1);
+    assert_int_equal(options.xpti_dom0, 0);
+    accepted("xpti=1,dom0=default");
+    assert_int_equal(options.xpti, 1);
+    assert_int_equal(options.xpti_dom0, -1);
+    refused("xpti=1,dom0=maybe", "bad value");
+    refused("xpti=domu=12345678901234567", "bad value");
+    refused("xpti=on,dom1=0", "bad value");
     refused("no-xpti", "unknown option");
 }
 

@@ -7,6 +7,7 @@
 #include "base/console.h"
 #include "base/log.h"
 #include "base/panic.h"
+#include "lib/mem.h"
 #include "lib/str.h"
 
 struct options options = {
@@ -19,6 +20,7 @@ struct options options = {
     .smap = true,
     .x2apic = true,
     .xpti = -1,
+    .xpti_dom0 = -1,
 };
 char cmdline_raw[2048];
 
@@ -66,16 +68,50 @@ static bool parse_bool(const char *val, void *to)
     return b >= 0;
 }
 
-/* xpti=default | <bool> */
-static bool parse_xpti(const char *val, void *to)
+/* One of xpti='s words, of `n` characters. */
+static bool xpti_word(const char *s, size_t n, struct options *o)
 {
-    int b = word_bool(val);
+    char word[16];
+    bool dom0 = n > 5 && str_eq_n(s, 5, "dom0=");
+    bool domu = n > 5 && str_eq_n(s, 5, "domu=");
 
-    if (b < 0 && !str_eq(val, "default")) {
+    s += dom0 || domu ? 5 : 0;
+    n -= dom0 || domu ? 5 : 0;
+    if (n >= sizeof word) {
         return false;
     }
-    *(int32_t *)to = b;
+    memcpy(word, s, n);
+    word[n] = 0;
+    int b = word_bool(word);
+    if (b < 0 && !str_eq(word, "default")) {
+        return false;
+    }
+    if (!domu) {
+        o->xpti_dom0 = b;
+    }
+    if (!dom0) {
+        o->xpti = b;
+    }
     return true;
+}
+
+/* xpti=default | <bool> | dom0=<bool> | domu=<bool>, a list. */
+static bool parse_xpti(const char *val, void *to)
+{
+    struct options set = *(struct options *)to;
+    const char *end;
+
+    for (;; val = end + 1) {
+        for (end = val; *end != 0 && *end != ','; end++) {
+        }
+        if (!xpti_word(val, (size_t)(end - val), &set)) {
+            return false;
+        }
+        if (*end == 0) {
+            *(struct options *)to = set;
+            return true;
+        }
+    }
 }
 
 /* "N%" of 0 to 99. */
@@ -218,7 +254,7 @@ static const struct option_row rows[] = {
     { "smep", parse_bool, &options.smep },
     { "smap", parse_bool, &options.smap },
     { "x2apic", parse_bool, &options.x2apic },
-    { "xpti", parse_xpti, &options.xpti },
+    { "xpti", parse_xpti, &options },
     { "spec-ctrl", parse_text64, options.spec_ctrl },
     { "sync_console", parse_bool, &options.sync_console },
 };

@@ -27,7 +27,8 @@ struct options {
     uint32_t maxcpus;               /* 0 = all */
     bool noreboot;
     bool smep, smap, x2apic; /* false = switched off by option */
-    int32_t xpti;            /* -1 = as the cpu needs, 0 off, 1 on */
+    int32_t xpti;            /* -1 = as the cpu needs, 0 off, 1 on: guests */
+    int32_t xpti_dom0;       /* the same for domain 0 */
     char spec_ctrl[64];
     bool sync_console;
     bool dom0_vcpus_pin;

@@ -6,12 +6,14 @@
 #include "port/cpu.h"
 #include "port/mmu.h"
 #include "abi/mmu.h"
+#include "base/nospec.h"
 #include "domain/domain.h"
 #include "domain/priv.h"
 #include "domain/vcpu.h"
 #include "guest/mmu_target.h"
 #include "guest/pt_l1.h"
 #include "guest/pt_walk.h"
+#include "guest/x86_slots.h"
 
 /* Requests copied at a time. */
 #define BATCH 16u
@@ -111,7 +113,7 @@ int mmu_vcpus_to_cpus(struct vcpu *v, gptr_t bitmap, struct cpumask *cpus)
         }
         for (; bits != 0; bits &= bits - 1) {
             uint32_t id = first + (uint32_t)__builtin_ctzll(bits);
-            struct vcpu *other = id < d->max_vcpus ? d->vcpu[id] : NULL;
+            struct vcpu *other = id < d->max_vcpus ? d->vcpu[index_nospec(id, d->max_vcpus)] : NULL;
             if (other != NULL) {
                 add_cpu_of(other, cpus);
             }
@@ -179,6 +181,9 @@ static int64_t upper_update(struct domain *d, struct frame *table, unsigned int 
         pt_write(p, e);
     }
     *done = true;
+    if (t == FT_PT4) {
+        x86_root_changed();
+    }
     return (old & PTE_P) != 0 ? pt_put(d, frame_of(pte_mfn(old))) : 0;
 }
 

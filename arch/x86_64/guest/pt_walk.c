@@ -142,6 +142,9 @@ static int l1_validate(struct domain *d, struct frame *f)
     return 0;
 }
 
+bool x86_root_watched;
+_Atomic uint64_t x86_root_changes;
+
 /* The hypervisor's part of a top-level table is there before the table can be loaded, and gone
  * before it is memory again. */
 static void l4_slots(struct frame *f, bool fill)
@@ -151,6 +154,7 @@ static void l4_slots(struct frame *f, bool fill)
     for (unsigned int i = PT4_HV_FIRST; i <= PT4_HV_LAST; i++) {
         pt_write(&p[i], fill ? x86_hv_slots[i - PT4_HV_FIRST] : 0);
     }
+    x86_root_changed();
 }
 
 static void hold_add(struct domain *d, struct frame *f, enum frame_type t, int error)

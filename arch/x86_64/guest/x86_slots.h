@@ -2,7 +2,24 @@
 /* The hypervisor's part of every guest's top-level table. */
 #pragma once
 
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 /* Entries 256..271 of the template root (hw/paging.c). */
 extern const uint64_t *x86_hv_slots;
+
+/*
+ * Page-table isolation keeps copies of guests' top-level tables: any change of one is counted,
+ * after the entry is written and before a clock of flushes is read for it.  Not counted unless
+ * watched, which is decided at boot.
+ */
+extern bool x86_root_watched;
+extern _Atomic uint64_t x86_root_changes;
+
+static inline void x86_root_changed(void)
+{
+    if (__builtin_expect(x86_root_watched, 0)) {
+        atomic_fetch_add(&x86_root_changes, 1);
+    }
+}

@@ -113,6 +113,12 @@ uint64_t cpu_cr4(void)
     return cr4;
 }
 
+void cpu_no_global(void)
+{
+    cr4 &= ~(uint64_t)X86_CR4_PGE;
+    write_cr4(cr4);
+}
+
 void cpu_setup(void)
 {
     uint64_t cr0 = read_cr0();

@@ -20,5 +20,7 @@ extern struct cpu_features cpu_features; /* of the boot cpu; read-only after sta
 void cpu_detect(void);
 /* Control registers, EFER, PAT of this cpu. */
 void cpu_setup(void);
+/* From now on no translation outlives a load of CR3. Boot cpu, before the others start. */
+void cpu_no_global(void);
 /* CR4 as the hypervisor runs with. */
 uint64_t cpu_cr4(void);

@@ -23,6 +23,8 @@ struct cpu_info {
     uint32_t pad;
     struct vcpu
         *space; /* whose table is loaded: current, or of an idle cpu the last one; NULL: none's */
+    uint64_t entry; /* address of the cpu's page PC_DATA */
+    uint64_t pad2;
 };
 
 static inline struct cpu_info *cpu_info(void)

@@ -5,6 +5,7 @@
  * Every entry makes a struct regs.  From ring 3 it is the last part of the cpu's block of stacks,
  * so that the stack pointer of the common code leads to struct cpu_info at fixed distances.
  * The hot path, a hypercall that any domain may issue, is all here; see the comment at syscall_entry.
+ * On processors that need more at the border to a guest, guard_entry.S stands before the entries and in place of the two exits.
  */
 #include "config.h"
 #include "hw/layout.h"
@@ -78,6 +79,8 @@ vector_stubs:
     .endr
 
     .balign 16
+    .globl exception_common
+    .hidden exception_common
 exception_common:
     PUSH_REGS
     cld
@@ -85,6 +88,8 @@ exception_common:
     testb $3, REGS_CS(%rsp)
     jz exception_kernel
     mov %cr2, %rsi
+    .globl guest_exception
+    .hidden guest_exception
 guest_exception:
     mov %rsp, %rdi
     sti
@@ -133,6 +138,8 @@ x86_enter_guest:
  * is made so, and the guest faults at that.
  */
     .balign 16
+    .globl restore_sysret
+    .hidden restore_sysret
 restore_sysret:
     mov REGS_RIP(%rsp), %rcx
     mov REGS_RFLAGS(%rsp), %r11
@@ -149,6 +156,8 @@ restore_sysret:
     mov REGS_RSP(%rsp), %rsp
     sysretq
 
+    .globl restore_iret
+    .hidden restore_iret
 restore_iret:
     POP_REGS
     add $8, %rsp
@@ -172,6 +181,8 @@ restore_kernel:
     iretq
 
     .balign 16
+    .globl irq_common
+    .hidden irq_common
 irq_common:
     PUSH_REGS
     cld
@@ -250,6 +261,10 @@ syscall_entry:
     test %rax, %rax
     jz syscall_nosys
     lea REGS_RDI(%rsp), %rsi
+    .globl syscall_call
+    .hidden syscall_call
+syscall_call:                   /* as long as the call of a thunk, which guard.c may put here */
+    .byte 0x2e, 0x2e, 0x2e
     call *%rax
     testb $HCALL_NORESULT, HCALL_ROW_FLAGS(%rbx)
     jnz syscall_finish
@@ -336,15 +351,8 @@ x86_on_base:
     or $BLOCK_MASK, %rsp
     sub $(256 - 1), %rsp
     xor %ebp, %ebp
-    call *%rax
+    call __x86_indirect_thunk_rax
     ud2
-
-/* First instructions after SYSCALL, per cpu: written by seg.c. */
-    .globl syscall_stubs
-    .hidden syscall_stubs
-    .balign 64
-syscall_stubs:
-    .skip CONFIG_MAX_CPUS * STUB_SIZE
 
     .section .rodata
     .balign 8

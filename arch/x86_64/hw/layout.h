@@ -7,7 +7,7 @@
  *   257      M2P, writable, supervisor
  *   258      frame table
  *   260-267  direct map of RAM, no execute
- *   271      device mappings, one 2 MiB area per cpu, the image
+ *   271      device mappings, one 4 MiB area per cpu, the image
  *
  * Shared by C, assembly and the linker script: plain numbers only.
  */
@@ -24,12 +24,15 @@
 #define HV_DIRECT_SIZE  0x40000000000 /* 4 TiB */
 #define HV_DEVICES_SIZE 0x100000000
 
-/* A cpu's area; addresses from HV_PERCPU + cpu * PERCPU_SIZE. */
-#define PERCPU_SIZE 0x200000
-#define PC_STACK    0x0     /* block of stacks; the boot cpu's lies in the image instead */
-#define PC_GDT      0x20000 /* 16 pages: 14 of the guest, then ours */
-#define PC_LDT      0x30000 /* 16 pages */
-#define PC_DATA     0x40000 /* the SYSCALL stub's data, and the TSS */
+/* A cpu's area; addresses from HV_PERCPU + cpu * PERCPU_SIZE.  The first half has what a guest's
+ * cut-down root maps, too: its level-1 table is in both. */
+#define PERCPU_SIZE 0x400000
+#define PC_GDT      0x0     /* 16 pages: 14 of the guest, then ours */
+#define PC_LDT      0x10000 /* 16 pages */
+#define PC_DATA                                                                            \
+    0x20000 /* a page: the SYSCALL stub's data, the TSS, the small stacks of guard_entry.S \
+             */
+#define PC_STACK 0x200000 /* block of stacks; the boot cpu's lies in the image instead */
 
 /*
  * A block of stacks, aligned to its size, so that any stack pointer leads to struct cpu_info at its
@@ -44,7 +47,7 @@
 #define BLOCK_MAIN_PAGE 24 /* to 31 */
 #define BLOCK_PAGES     32
 #define BLOCK_TOP \
-    (BLOCK_SIZE - 48) /* where entries from ring 3 push: below the rest of struct cpu_info */
+    (BLOCK_SIZE - 64) /* where entries from ring 3 push: below the rest of struct cpu_info */
 
 #define GDT_OURS_PAGE 14
 #define SEL_HV_CS     0xe008
@@ -55,7 +58,16 @@
 #define SEL_TSS       0xe038
 #define SEL_HV_LDT    0xe048
 
-#define STUB_SIZE 128 /* SYSCALL entry of a cpu */
+#define STUB_SIZE  256 /* SYSCALL entry of a cpu */
+#define THUNK_SIZE 32  /* of an indirect branch through a register */
+
+/* What may be wanted of guard_entry.S. */
+#define GUARD_XPTI 1
+#define GUARD_IBRS 2
+#define GUARD_IBPB 4
+#define GUARD_RSB  8
+#define GUARD_VERW 16
+#define GUARD_DIV  32
 
 /* Interrupt vectors of ours; below VEC_FIRST_IRQ are the processor's exceptions. */
 #define VEC_FIRST_IRQ 0x30

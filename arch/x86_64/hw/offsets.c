@@ -36,6 +36,7 @@ _Static_assert(offsetof(struct cpu_info, regs) == 0 && sizeof(struct cpu_info) =
 _Static_assert(REGS_SYSCALL == VEC_OF_SYSCALL, "offsets.h: REGS_SYSCALL");
 SAME(cpu_info, current, INFO_CURRENT);
 SAME(cpu_info, work, INFO_WORK);
+SAME(cpu_info, entry, INFO_ENTRY);
 
 _Static_assert(sizeof(struct hcall_row) == 24, "offsets.h: struct hcall_row");
 SAME(hcall_row, fn, HCALL_ROW_FN);

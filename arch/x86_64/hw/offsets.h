@@ -25,7 +25,8 @@
 /* struct cpu_info, which begins with its regs */
 #define INFO_CURRENT 168
 #define INFO_WORK    176
-#define INFO_SIZE    216
+#define INFO_ENTRY   216
+#define INFO_SIZE    232
 
 #define VEC_OF_SYSCALL 0x100
 
@@ -37,6 +38,18 @@
 #define HCALL_NORESULT    2
 #define ERR_NOSYS         (-38)
 
-/* Of the page PC_DATA: where the SYSCALL stub puts the guest's stack pointer; the TSS. */
-#define PCD_RSP 0
-#define PCD_TSS 64
+/*
+ * Of the page PC_DATA.  With guard_entry.S, entries find there the root to load and the stack to go
+ * on at: the main one, and after it those of the interrupt stack table, 1 to 4.  The small stacks
+ * that the processor itself uses end at PCD_IST and every PCD_IST_SIZE bytes after it; that of
+ * ordinary entries at the end of the page.
+ */
+#define PCD_RSP      0 /* where the SYSCALL stub puts the guest's stack pointer */
+#define PCD_RAX      8
+#define PCD_FULL     16
+#define PCD_CUT      24 /* the root that the guest runs on */
+#define PCD_TOP      32 /* five of them */
+#define PCD_TSS      128
+#define PCD_IST      0x600
+#define PCD_IST_SIZE 0x200
+#define PCD_END      0x1000

@@ -87,16 +87,20 @@ static paddr_t table_pa(const uint64_t *t)
     return (uint64_t)t - reach;
 }
 
+paddr_t paging_table_pa(const uint64_t *table)
+{
+    return table_pa(table);
+}
+
 uint64_t paging_root(void)
 {
     return table_pa(root);
 }
 
-/* The entry of `level` for va, making tables above it; `flags` are added to their entries. */
-static uint64_t *entry_for(uint64_t va, unsigned int level, uint64_t flags)
+/* The entry of `level` for va below `t`, making tables above it; `flags` are added to their
+ * entries. */
+static uint64_t *entry_below(uint64_t *t, uint64_t va, unsigned int level, uint64_t flags)
 {
-    uint64_t *t = root;
-
     for (unsigned int l = 4; l > level; l--) {
         uint64_t *e = &t[pt_index(va, l)];
 
@@ -107,6 +111,16 @@ static uint64_t *entry_for(uint64_t va, unsigned int level, uint64_t flags)
         t = reach_pa(*e & PTE_ADDR);
     }
     return &t[pt_index(va, level)];
+}
+
+static uint64_t *entry_for(uint64_t va, unsigned int level, uint64_t flags)
+{
+    return entry_below(root, va, level, flags);
+}
+
+uint64_t *paging_entry_in(uint64_t *top, uint64_t va, unsigned int level)
+{
+    return entry_below(top, va, level, 0);
 }
 
 static void map_page(uint64_t va, paddr_t pa, uint64_t flags)
@@ -366,7 +380,7 @@ uint64_t *paging_percpu_table(unsigned int cpu)
 
 void paging_percpu_map(unsigned int cpu, uint32_t offset, paddr_t pa, uint64_t flags)
 {
-    paging_percpu_table(cpu)[offset / PAGE_SIZE] = pa | flags;
+    map_page(HV_PERCPU + (uint64_t)cpu * PERCPU_SIZE + offset, pa, flags);
 }
 
 bool cpu_m2p_extent(uint64_t n, mfn_t *mfn)

@@ -8,6 +8,7 @@
 #include "domain/vcpu.h"
 #include "hw/asm.h"
 #include "hw/cpu_info.h"
+#include "hw/guard.h"
 #include "hw/layout.h"
 #include "hw/paging.h"
 #include "hw/seg.h"
@@ -57,6 +58,7 @@ void percpu_init(unsigned int cpu)
     }
     paging_percpu_map(cpu, PC_GDT + GDT_OURS_PAGE * 4096, new_page(cpu, 0), LEAF_RW);
     paging_percpu_map(cpu, PC_DATA, new_page(cpu, 1), LEAF_RW);
+    guard_cpu_init(cpu);
     if (cpu == 0) {
         seg_cpu_init(0);
     }

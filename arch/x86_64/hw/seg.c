@@ -3,7 +3,9 @@
 #include "hw/seg.h"
 
 #include "hw/asm.h"
+#include "hw/guard.h"
 #include "hw/offsets.h"
+#include "hw/paging.h"
 #include "hw/x86.h"
 #include "config.h"
 #include "lib/mem.h"
@@ -15,6 +17,10 @@ extern const uint8_t vector_stubs[];
 extern const uint8_t syscall_entry[];
 extern const uint8_t syscall32_entry[];
 extern const uint8_t sysenter_entry[];
+extern const uint8_t guard_stubs[];
+extern const uint8_t guarded_syscall[];
+extern const uint8_t guarded_syscall32[];
+extern const uint8_t guard_sysenter[];
 
 #define GATE_INTERRUPT   UINT64_C(0x8e00)
 #define GATE_DPL3        UINT64_C(0x6000)
@@ -55,9 +61,9 @@ static uint64_t ist_of(unsigned int vector)
 }
 
 /* Ring 3 may raise #BP and #OF by their instructions. */
-static void set_gate(unsigned int vector)
+static void set_gate(unsigned int vector, const uint8_t *stubs)
 {
-    uint64_t at = (uint64_t)&vector_stubs[vector * VECTOR_STUB_SIZE];
+    uint64_t at = (uint64_t)&stubs[vector * VECTOR_STUB_SIZE];
     uint64_t type = GATE_INTERRUPT | (vector == 3 || vector == 4 ? GATE_DPL3 : 0);
 
     idt[2 * vector] = (at & 0xffff) | (uint64_t)SEL_HV_CS << 16 | (ist_of(vector) | type) << 32 |
@@ -94,14 +100,22 @@ static void fill_gdt(uint64_t *gdt, uint64_t tss)
     gdt[at + 1] = tss >> 32;
 }
 
-static void fill_tss(struct tss *t, uint64_t block)
+static void fill_stacks(uint64_t top[5], uint64_t block)
+{
+    top[0] = block + BLOCK_TOP;
+    top[IST_DF] = block + (BLOCK_DF_PAGE + 2) * 4096;
+    top[IST_NMI] = block + (BLOCK_NMI_PAGE + 2) * 4096;
+    top[IST_MC] = block + (BLOCK_MC_PAGE + 2) * 4096;
+    top[IST_DB] = block + (BLOCK_DB_PAGE + 2) * 4096;
+}
+
+static void fill_tss(struct tss *t, const uint64_t top[5])
 {
     memset(t, 0, sizeof *t);
-    t->rsp[0] = block + BLOCK_TOP;
-    t->ist[IST_DF - 1] = block + (BLOCK_DF_PAGE + 2) * 4096;
-    t->ist[IST_NMI - 1] = block + (BLOCK_NMI_PAGE + 2) * 4096;
-    t->ist[IST_MC - 1] = block + (BLOCK_MC_PAGE + 2) * 4096;
-    t->ist[IST_DB - 1] = block + (BLOCK_DB_PAGE + 2) * 4096;
+    t->rsp[0] = top[0];
+    for (unsigned int i = IST_DF; i <= IST_DB; i++) {
+        t->ist[i - 1] = top[i];
+    }
     t->io_map = sizeof *t;
 }
 
@@ -131,23 +145,36 @@ static void put_distance(struct code *c, uint64_t target)
  * SYSCALL arrives on the guest's stack; there is no register to spare, and GS is the guest's.  So
  * each cpu has its own first instructions, which know its stack:
  *
- *      mov %rsp, data(%rip);  movabs $top, %rsp;  push $ss;  push data(%rip);  push %r11;  push
- * $cs;  push %rcx;  jmp
+ *      mov %rsp, PCD_RSP(%rip);  movabs $top, %rsp;  push $ss;  push PCD_RSP(%rip);  push %r11;
+ *      push $cs;  push %rcx;  jmp
+ *
+ * With page-table isolation the full root is loaded before the stack is used:
+ *
+ *      mov %rax, PCD_RAX(%rip);  mov PCD_FULL(%rip), %rax;  mov %rax, %cr3;  mov PCD_RAX(%rip),
+ * %rax
  */
 static void make_stub(unsigned int cpu, unsigned int offset, uint32_t cs, const uint8_t *entry)
 {
     struct code c = { .at = &syscall_stubs[cpu * STUB_SIZE + offset] };
-    uint64_t save = area(cpu) + PC_DATA + PCD_RSP;
+    uint64_t data = area(cpu) + PC_DATA;
     uint64_t top = seg_block(cpu) + BLOCK_TOP;
 
     put(&c, "\x48\x89\x25", 3);
-    put_distance(&c, save);
+    put_distance(&c, data + PCD_RSP);
+    if (guard_has(GUARD_XPTI)) {
+        put(&c, "\x48\x89\x05", 3);
+        put_distance(&c, data + PCD_RAX);
+        put(&c, "\x48\x8b\x05", 3);
+        put_distance(&c, data + PCD_FULL);
+        put(&c, "\x0f\x22\xd8\x48\x8b\x05", 6);
+        put_distance(&c, data + PCD_RAX);
+    }
     put(&c, "\x48\xbc", 2);
     put(&c, &top, 8);
     put(&c, "\x68", 1);
     put32(&c, SEL_USER_DS);
     put(&c, "\xff\x35", 2);
-    put_distance(&c, save);
+    put_distance(&c, data + PCD_RSP);
     put(&c, "\x41\x53\x68", 3);
     put32(&c, cs);
     put(&c, "\x51\xe9", 2);
@@ -178,38 +205,68 @@ static void load(uint64_t gdt_va)
                      : "rax", "memory");
 }
 
+void seg_entries(void)
+{
+    bool guarded = guard_on();
+
+    for (unsigned int i = 0; i < 256; i++) {
+        set_gate(i, guarded ? guard_stubs : vector_stubs);
+    }
+    for (unsigned int cpu = 0; cpu < CONFIG_MAX_CPUS; cpu++) {
+        make_stub(cpu, 0, SEL_USER_CS, guarded ? guarded_syscall : syscall_entry);
+        make_stub(cpu, STUB_SIZE / 2, SEL_USER_CS32, guarded ? guarded_syscall32 : syscall32_entry);
+    }
+}
+
+paddr_t seg_idt_pa(uint64_t *va)
+{
+    *va = (uint64_t)idt;
+    return paging_image_pa(idt);
+}
+
 void seg_early(void)
 {
     struct tss *tss = (struct tss *)(void *)(early_data + PCD_TSS);
+    uint64_t top[5];
 
-    for (unsigned int i = 0; i < 256; i++) {
-        set_gate(i);
-    }
-    for (unsigned int cpu = 0; cpu < CONFIG_MAX_CPUS; cpu++) {
-        make_stub(cpu, 0, SEL_USER_CS, syscall_entry);
-        make_stub(cpu, STUB_SIZE / 2, SEL_USER_CS32, syscall32_entry);
-    }
-    fill_tss(tss, seg_block(0));
+    seg_entries();
+    fill_stacks(top, seg_block(0));
+    fill_tss(tss, top);
     fill_gdt(early_gdt, (uint64_t)tss);
     load((uint64_t)early_gdt - GDT_OURS_PAGE * 4096);
+}
+
+/* The stacks that the processor loads: the cpu's own, or with guard_entry.S the small ones of its
+ * page, which then says where to go on. */
+static void set_stacks(unsigned int cpu, uint64_t data)
+{
+    uint64_t *top = (uint64_t *)(data + PCD_TOP);
+    uint64_t small[5] = { data + PCD_END };
+
+    fill_stacks(top, seg_block(cpu));
+    for (unsigned int i = IST_DF; i <= IST_DB; i++) {
+        small[i] = data + PCD_IST + (uint64_t)(i - 1) * PCD_IST_SIZE;
+    }
+    fill_tss((struct tss *)(data + PCD_TSS), guard_on() ? small : top);
+    wrmsr(MSR_SYSENTER_ESP, guard_on() ? small[0] : top[0]);
+    wrmsr(MSR_SYSENTER_EIP, (uint64_t)(guard_on() ? guard_sysenter : sysenter_entry));
 }
 
 void seg_cpu_init(unsigned int cpu)
 {
     uint64_t gdt_va = area(cpu) + PC_GDT;
-    uint64_t tss = area(cpu) + PC_DATA + PCD_TSS;
+    uint64_t data = area(cpu) + PC_DATA;
     uint64_t stub = (uint64_t)&syscall_stubs[cpu * STUB_SIZE];
 
-    fill_tss((struct tss *)tss, seg_block(cpu));
-    fill_gdt((uint64_t *)(gdt_va + GDT_OURS_PAGE * 4096), tss);
+    set_stacks(cpu, data);
+    cpu_info()->entry = data;
+    fill_gdt((uint64_t *)(gdt_va + GDT_OURS_PAGE * 4096), data + PCD_TSS);
     load(gdt_va);
     wrmsr(MSR_STAR, (uint64_t)SEL_USER_CS32 << 48 | (uint64_t)SEL_HV_CS << 32);
     wrmsr(MSR_LSTAR, stub);
     wrmsr(MSR_CSTAR, stub + STUB_SIZE / 2);
     wrmsr(MSR_FMASK, SYSCALL_FLAG_MASK);
     wrmsr(MSR_SYSENTER_CS, SEL_HV_CS);
-    wrmsr(MSR_SYSENTER_ESP, seg_block(cpu) + BLOCK_TOP);
-    wrmsr(MSR_SYSENTER_EIP, (uint64_t)sysenter_entry);
 }
 
 void seg_load_ldt(unsigned int entries)

@@ -5,10 +5,15 @@
 #include <stdint.h>
 
 #include "hw/cpu_info.h"
+#include "mm/addr.h"
 
 /* IDT and the stubs of all cpus, before the image becomes read-only; tables of the boot cpu for its
  * first traps. */
 void seg_early(void);
+/* The gates and stubs anew, as guard.h has it by then. */
+void seg_entries(void);
+/* Machine address of the IDT's page, and where it is mapped. */
+paddr_t seg_idt_pa(uint64_t *va);
 /* This cpu's tables, in its area. */
 void seg_cpu_init(unsigned int cpu);
 /* Its block of stacks. */

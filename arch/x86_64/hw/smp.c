@@ -14,6 +14,7 @@
 #include "cpu/machine.h"
 #include "domain/domain.h"
 #include "drivers/acpi.h"
+#include "guest/spec.h"
 #include "hw/asm.h"
 #include "hw/cpu.h"
 #include "hw/cpu_info.h"
@@ -148,6 +149,7 @@ void ap_main(void)
     tlb_flush_load(paging_root());
     seg_cpu_init(cpu);
     xstate_cpu_init();
+    spec_cpu_init();
     lapic_init_cpu();
     tsc_init_cpu();
     timer_cpu_init(cpu);

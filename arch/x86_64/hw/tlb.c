@@ -48,9 +48,9 @@ void tlb_flush_load(uint64_t root)
     unsigned long flags = port_irq_save();
     uint64_t now = atomic_fetch_add(&flush_clock, 1) + 1;
 
-    /* Turning global pages off and on drops them all. */
+    /* Turning global pages off and on, or on and off (guard.c), drops everything. */
     uint64_t cr4 = read_cr4();
-    write_cr4(cr4 & ~(uint64_t)X86_CR4_PGE);
+    write_cr4(cr4 ^ X86_CR4_PGE);
     write_cr3(root);
     write_cr4(cr4);
     atomic_store_explicit(&cpus[port_cpu_id()].flushed, now, memory_order_release);
@@ -64,7 +64,7 @@ void port_tlb_flush_local(void)
     uint64_t now = atomic_fetch_add(&flush_clock, 1) + 1;
     uint64_t cr4 = read_cr4();
 
-    write_cr4(cr4 & ~(uint64_t)X86_CR4_PGE);
+    write_cr4(cr4 ^ X86_CR4_PGE);
     write_cr4(cr4);
     atomic_store_explicit(&cpus[port_cpu_id()].flushed, now, memory_order_release);
     port_irq_restore(flags);

@@ -13,6 +13,7 @@
 #include "hw/asm.h"
 #include "hw/backtrace.h"
 #include "hw/cpu_info.h"
+#include "hw/guard.h"
 #include "hw/ioapic.h"
 #include "hw/lapic.h"
 #include "hw/smp.h"
@@ -120,7 +121,8 @@ struct regs *trap_kernel(struct regs *r)
     const struct fixup *x = fixup_of(r->rip);
 
     if ((x != NULL || r->rip == (uint64_t)iret_guest) && ldt_fault(r)) {
-        return r;
+        /* The guarded exit is gone through anew: its last part runs on other stack and tables. */
+        return x == NULL && guard_on() ? cpu_guest_regs() : r;
     }
     if (r->rip == (uint64_t)iret_guest) {
         return iret_fault(r);
