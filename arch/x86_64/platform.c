@@ -269,6 +269,7 @@ void port_late_init(const struct boot_info *bi)
 {
     deny_own();
     paging_share_m2p();
+    spec_late_init();
     start_input();
     efi_rt_init(bi);
     tsc_watch_rtc();

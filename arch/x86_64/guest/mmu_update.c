@@ -171,6 +171,8 @@ static int64_t upper_update(struct domain *d, struct frame *table, unsigned int 
             return rc == 0 ? -EINVAL : rc;
         }
         e = pt_upper_adjust(e);
+    } else if (pt_absent_leaks(d, e)) {
+        return -EINVAL;
     }
     /* commit */
     pte_t *p = &pt_entries(table)[index];

@@ -17,6 +17,7 @@
 #include "domain/domain.h"
 #include "mm/frame.h"
 #include "guest/pte.h"
+#include "guest/x86_slots.h"
 
 /* Bits that ordinary guests may not set in a present level-1 entry: memory types are for those who
  * own devices. */
@@ -72,6 +73,13 @@ static inline int pt_l1_adjust(const struct domain *d, pte_t *e)
         *e = (x & ~PTE_G) | PTE_US | PTE_GUEST_KERNEL;
     }
     return 0;
+}
+
+/* Does an entry that is not present let d read what it must not (L1TF)? Domain 0 may read it
+ * anyway. */
+static inline bool pt_absent_leaks(const struct domain *d, pte_t e)
+{
+    return __builtin_expect((e & x86_l1tf_mask) - 1 < x86_l1tf_span, 0) && !d->is_hw;
 }
 
 /* Take the references of a present entry for table owner d, its frame belonging to pg_owner. 0 or
@@ -175,6 +183,9 @@ static inline int pt_l1_update(struct domain *d, struct domain *pg_owner, struct
                 goto out;
             }
         }
+    } else if (pt_absent_leaks(d, e)) {
+        rc = -EINVAL;
+        goto out;
     }
     /* commit */
     if ((flags & PT_KEEP_AD) != 0) {

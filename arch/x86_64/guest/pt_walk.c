@@ -126,12 +126,16 @@ static int l1_validate(struct domain *d, struct frame *f)
 
     for (unsigned int i = 0; i < PT_ENTRIES; i++) {
         pte_t e = pt_read(&p[i]);
-        if ((e & PTE_P) == 0) {
+        int rc = 0;
+        if ((e & PTE_P) != 0) {
+            rc = pt_l1_adjust(d, &e);
+            if (rc == 0) {
+                rc = pt_l1_get(d, d, &e);
+            }
+        } else if (__builtin_expect(!pt_absent_leaks(d, e), 1)) {
             continue;
-        }
-        int rc = pt_l1_adjust(d, &e);
-        if (rc == 0) {
-            rc = pt_l1_get(d, d, &e);
+        } else {
+            rc = -EINVAL;
         }
         if (__builtin_expect(rc != 0, 0)) {
             l1_drop(d, f, i);
@@ -142,6 +146,8 @@ static int l1_validate(struct domain *d, struct frame *f)
     return 0;
 }
 
+uint64_t x86_l1tf_mask;
+uint64_t x86_l1tf_span;
 bool x86_root_watched;
 _Atomic uint64_t x86_root_changes;
 
@@ -243,11 +249,11 @@ static bool validate_step(struct domain *d)
         return false;
     }
     pte_t e = pt_read(&pt_entries(f)[i]);
-    if ((e & PTE_P) == 0 || pt_slot_is_hv(c->level, i)) {
+    if (pt_slot_is_hv(c->level, i) || ((e & PTE_P) == 0 && !pt_absent_leaks(d, e))) {
         c->next[c->level]++;
         return false;
     }
-    struct frame *child = frame_of(pte_mfn(e));
+    struct frame *child = (e & PTE_P) != 0 ? frame_of(pte_mfn(e)) : NULL;
     unsigned int level = c->level - 1u;
     int rc = pt_upper_check(e);
     if (rc == 0) {

@@ -249,6 +249,8 @@ static int store_locked(struct domain *d, struct frame *table, const struct stor
         *out = (struct effect){ .old = old, .flags = flags };
         if ((e & PTE_P) != 0) {
             rc = pt_l1_adjust(d, &e);
+        } else if (pt_absent_leaks(d, e)) {
+            rc = -EINVAL;
         }
         changed_refs = ((was ^ e) & (PTE_ADDR | PTE_RW | PTE_P)) != 0;
         if ((e & PTE_P) != 0 && !changed_refs && pt_l1_hides_access(d, e)) {

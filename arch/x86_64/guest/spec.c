@@ -14,7 +14,9 @@
 #include "cpu/msr.h"
 #include "domain/domain.h"
 #include "domain/vcpu.h"
+#include "guest/x86_slots.h"
 #include "lib/str.h"
+#include "mm/frame.h"
 #include "port/cpu.h"
 #include "start/cmdline.h"
 
@@ -149,6 +151,20 @@ void spec_init(void)
     spec_decide(&cpu, &o, &plan);
     report(&plan);
     spec_cpu_init();
+}
+
+void spec_late_init(void)
+{
+    struct cpuid_leaf l = { 0 };
+
+    if (!plan.l1tf_entries) {
+        return;
+    }
+    cpu_cpuid(UINT32_C(0x80000008), 0, &l);
+    /* The cache knows 44 bits of an address at least, or as many as there are. */
+    unsigned int bits = (l.a & 0xff) >= 36 && (l.a & 0xff) < 44 ? l.a & 0xff : 44;
+    x86_l1tf_mask = (UINT64_C(1) << bits) - PAGE_SIZE;
+    x86_l1tf_span = (uint64_t)frame_limit * PAGE_SIZE - 1;
 }
 
 void spec_cpu_init(void)

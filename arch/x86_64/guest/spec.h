@@ -58,6 +58,7 @@ struct spec_plan {
     bool div_exit;      /* divide something of no interest on the way to a guest */
     bool ibpb_switch;   /* flush branch predictions when a cpu goes to another domain */
     bool l1d_switch;    /* and the level-1 cache */
+    bool l1tf_entries;  /* refuse guests' entries that are not present and name memory */
     bool xpti_dom0;     /* page-table isolation */
     bool xpti_domu;
 };
@@ -76,6 +77,9 @@ const char *spec_flaw_name(unsigned int n);
 
 /* Boot cpu: decide, and say what is done and what guests are not protected from. */
 void spec_init(void);
+/* Start of day, once all memory is known and before there is a guest: what entries that are not
+ * present may name. */
+void spec_late_init(void);
 /* Every cpu at its start: the registers of the plan. After spec_init(). */
 void spec_cpu_init(void);
 const struct spec_plan *spec_plan(void);

@@ -347,8 +347,7 @@ static void decide_data(const struct spec_cpu *c, const struct wishes *w, struct
     p->open |=
         p->flaws & (SPEC_MDS | SPEC_TAA | SPEC_MMIO | SPEC_RFDS) & ~(p->verw_exit ? cleared : 0u);
     p->l1d_switch = chosen(w->l1d, (p->flaws & SPEC_L1TF) != 0, (c->leaf7_edx & L7_EDX_L1D) != 0);
-    /* A flush between domains leaves what the hypervisor itself has touched since. */
-    p->open |= p->flaws & SPEC_L1TF;
+    p->l1tf_entries = (p->flaws & SPEC_L1TF) != 0;
     p->div_exit = chosen(w->div, (p->flaws & SPEC_DIV0) != 0, true);
     p->open |= p->div_exit ? 0 : p->flaws & SPEC_DIV0;
     p->zen_chicken = (p->flaws & SPEC_ZENBLEED) != 0 && !w->off;

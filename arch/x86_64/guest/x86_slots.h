@@ -10,6 +10,14 @@
 extern const uint64_t *x86_hv_slots;
 
 /*
+ * L1TF: the processor reads its cache through an entry that is not present.  An address of 1 to
+ * x86_l1tf_span under x86_l1tf_mask names memory; a span of 0 is a processor without that.  Set at
+ * boot, before there are guests.
+ */
+extern uint64_t x86_l1tf_mask;
+extern uint64_t x86_l1tf_span;
+
+/*
  * Page-table isolation keeps copies of guests' top-level tables: any change of one is counted,
  * after the entry is written and before a clock of flushes is read for it.  Not counted unless
  * watched, which is decided at boot.
