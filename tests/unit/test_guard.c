@@ -223,10 +223,14 @@ static void test_roots(void **state)
     assert_int_equal(mapped[1], (uintptr_t)guard_text_start + 4096);
     info.current = g.v;
     info.entry = (uintptr_t)data_page;
+    memset(data_page, 0x5a, sizeof data_page);
 
     assert_true(guard_leave() == (uintptr_t)top[1]); /* kernel mode */
     assert_int_equal(data_page[PCD_FULL / 8], root_pa());
     assert_int_equal(data_page[PCD_CUT / 8], (uintptr_t)top[1]);
+    assert_int_equal(data_page[PCD_RSP / 8] | data_page[PCD_RAX / 8] | data_page[511], 0);
+    assert_int_equal(data_page[496], 0);
+    assert_int_equal(data_page[495], 0x5a5a5a5a5a5a5a5a);
     assert_true(same_as_guest(top[1]));
     assert_int_equal(top[1][PT4_HV_FIRST], x86_hv_slots[0]);
     for (unsigned int i = PT4_HV_FIRST + 1; i < PT4_HV_LAST; i++) {

@@ -223,6 +223,9 @@ uint64_t guard_leave(void)
     }
     *(volatile uint64_t *)(ci->entry + PCD_FULL) = pa;
     *(volatile uint64_t *)(ci->entry + PCD_CUT) = cut;
+    /* The page is mapped while the guest runs: what others' entries and exits left there goes. */
+    memset((void *)(ci->entry + PCD_RSP), 0, PCD_FULL - PCD_RSP);
+    memset((void *)(ci->entry + PCD_END - PCD_USED), 0, PCD_USED);
     return cut;
 }
 

@@ -53,3 +53,4 @@
 #define PCD_IST      0x600
 #define PCD_IST_SIZE 0x200
 #define PCD_END      0x1000
+#define PCD_USED     128 /* bytes before that which entries and exits use */

@@ -205,37 +205,6 @@ static void load(uint64_t gdt_va)
                      : "rax", "memory");
 }
 
-void seg_entries(void)
-{
-    bool guarded = guard_on();
-
-    for (unsigned int i = 0; i < 256; i++) {
-        set_gate(i, guarded ? guard_stubs : vector_stubs);
-    }
-    for (unsigned int cpu = 0; cpu < CONFIG_MAX_CPUS; cpu++) {
-        make_stub(cpu, 0, SEL_USER_CS, guarded ? guarded_syscall : syscall_entry);
-        make_stub(cpu, STUB_SIZE / 2, SEL_USER_CS32, guarded ? guarded_syscall32 : syscall32_entry);
-    }
-}
-
-paddr_t seg_idt_pa(uint64_t *va)
-{
-    *va = (uint64_t)idt;
-    return paging_image_pa(idt);
-}
-
-void seg_early(void)
-{
-    struct tss *tss = (struct tss *)(void *)(early_data + PCD_TSS);
-    uint64_t top[5];
-
-    seg_entries();
-    fill_stacks(top, seg_block(0));
-    fill_tss(tss, top);
-    fill_gdt(early_gdt, (uint64_t)tss);
-    load((uint64_t)early_gdt - GDT_OURS_PAGE * 4096);
-}
-
 /* The stacks that the processor loads: the cpu's own, or with guard_entry.S the small ones of its
  * page, which then says where to go on. */
 static void set_stacks(unsigned int cpu, uint64_t data)
@@ -250,6 +219,33 @@ static void set_stacks(unsigned int cpu, uint64_t data)
     fill_tss((struct tss *)(data + PCD_TSS), guard_on() ? small : top);
     wrmsr(MSR_SYSENTER_ESP, guard_on() ? small[0] : top[0]);
     wrmsr(MSR_SYSENTER_EIP, (uint64_t)(guard_on() ? guard_sysenter : sysenter_entry));
+}
+
+void seg_entries(void)
+{
+    bool guarded = guard_on();
+
+    for (unsigned int i = 0; i < 256; i++) {
+        set_gate(i, guarded ? guard_stubs : vector_stubs);
+    }
+    for (unsigned int cpu = 0; cpu < CONFIG_MAX_CPUS; cpu++) {
+        make_stub(cpu, 0, SEL_USER_CS, guarded ? guarded_syscall : syscall_entry);
+        make_stub(cpu, STUB_SIZE / 2, SEL_USER_CS32, guarded ? guarded_syscall32 : syscall32_entry);
+    }
+    set_stacks(0, (uint64_t)early_data);
+}
+
+paddr_t seg_idt_pa(uint64_t *va)
+{
+    *va = (uint64_t)idt;
+    return paging_image_pa(idt);
+}
+
+void seg_early(void)
+{
+    seg_entries();
+    fill_gdt(early_gdt, (uint64_t)early_data + PCD_TSS);
+    load((uint64_t)early_gdt - GDT_OURS_PAGE * 4096);
 }
 
 void seg_cpu_init(unsigned int cpu)

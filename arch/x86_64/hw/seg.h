@@ -10,7 +10,8 @@
 /* IDT and the stubs of all cpus, before the image becomes read-only; tables of the boot cpu for its
  * first traps. */
 void seg_early(void);
-/* The gates and stubs anew, as guard.h has it by then. */
+/* The gates and stubs anew, and the stacks of the boot cpu's first tables, as guard.h has it by
+ * then. */
 void seg_entries(void);
 /* Machine address of the IDT's page, and where it is mapped. */
 paddr_t seg_idt_pa(uint64_t *va);
