@@ -23,7 +23,7 @@ TABLE = [
     (2, "ip=: false addresses do not get through", ["networks.spoofing", "backends.served"]),
     (2, "script= runs with Xen's environment", ["networks.script", "unit:test_vif"]),
     (2, "rate=, mtu=", ["networks.rate"]),
-    (2, "at most one flush for each call that unmaps, none for pages only passed on", ["networks.unmaps", "unit:test_gnttab"]),
+    (2, "at most one flush for each call that unmaps, none for pages only passed on", ["counters.unmaps", "unit:test_gnttab"]),
     (2, "network-attach, -detach, -list under traffic", ["networks.cycles"]),
     (3, "second consoles, channel= to a unix socket", ["screens.channels", "cli:channels"]),
     (3, "log rotation and byte budget", ["unit:test_console", "guests.misbehaving"]),

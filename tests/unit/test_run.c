@@ -73,7 +73,10 @@ static int open_terminal(int *far)
     struct termios t;
     int fd = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
 
-    assert_true(fd >= 0);
+    if (fd < 0) {
+        print_message("no pseudo-terminals here\n"); /* a chroot without a mounted devpts */
+        skip();
+    }
     assert_int_equal(grantpt(fd), 0);
     assert_int_equal(unlockpt(fd), 0);
     *far = open(ptsname(fd), O_RDWR | O_NOCTTY | O_CLOEXEC);
