@@ -67,16 +67,26 @@ static void mark(void **state)
     close(fds[1]);
 }
 
+/* A chroot without a mounted devpts has no pseudo-terminals. In a function of its own, and called
+ * from those that have nothing on the stack: ASan takes the jump out for an error otherwise. */
+static void need_terminals(void)
+{
+    int fd = posix_openpt(O_RDWR | O_NOCTTY);
+
+    if (fd < 0) {
+        print_message("no pseudo-terminals here\n");
+        skip();
+    }
+    close(fd);
+}
+
 /* A terminal set as the guest's: the far end's descriptor. */
 static int open_terminal(int *far)
 {
     struct termios t;
     int fd = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
 
-    if (fd < 0) {
-        print_message("no pseudo-terminals here\n"); /* a chroot without a mounted devpts */
-        skip();
-    }
+    assert_true(fd >= 0);
     assert_int_equal(grantpt(fd), 0);
     assert_int_equal(unlockpt(fd), 0);
     *far = open(ptsname(fd), O_RDWR | O_NOCTTY | O_CLOEXEC);
@@ -163,13 +173,12 @@ static void through_terminal(const char *data, size_t size, size_t step)
     close(fd);
 }
 
-static void input(void **state)
+static __attribute__((noinline)) void try_input(void)
 {
     static char data[MOST];
     unsigned int seed = 5;
     size_t i;
 
-    (void)state;
     through_terminal("", 0, 4096);
     through_terminal("line\n", 5, 4096);
     through_terminal("no end of line", 14, 4096);
@@ -191,14 +200,13 @@ static void input(void **state)
 }
 
 /* What is written at the guest's end comes out as it is. */
-static void output(void **state)
+static __attribute__((noinline)) void try_output(void)
 {
     static const char text[] = "a\nb\r\n\t\004\003\0\377z";
     char got[64];
     int far;
     int fd = open_terminal(&far);
 
-    (void)state;
     assert_int_equal(write(far, text, sizeof(text)), sizeof(text));
     assert_int_equal(read(fd, got, sizeof(got)), sizeof(text));
     assert_memory_equal(got, text, sizeof(text));
@@ -268,7 +276,7 @@ static pid_t start_slow_reader(int fd)
 }
 
 /* The guest's terminal is emptied at once, whoever reads our output, and nothing of it is lost. */
-static void slow_reader(void **state)
+static __attribute__((noinline)) void try_slow_reader(void)
 {
     struct stream s;
     size_t most = 0;
@@ -279,7 +287,6 @@ static void slow_reader(void **state)
     int far;
     pid_t pid;
 
-    (void)state;
     assert_int_equal(stream_begin(&s), 0);
     s.tty = open_terminal(&far);
     s.is_input_over = true;
@@ -302,6 +309,27 @@ static void slow_reader(void **state)
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_int_equal(status, 0);
     assert_true(most > FLOOD / 2); /* it waited here, not at the guest's end */
+}
+
+static void input(void **state)
+{
+    (void)state;
+    need_terminals();
+    try_input();
+}
+
+static void output(void **state)
+{
+    (void)state;
+    need_terminals();
+    try_output();
+}
+
+static void slow_reader(void **state)
+{
+    (void)state;
+    need_terminals();
+    try_slow_reader();
 }
 
 int main(void)
