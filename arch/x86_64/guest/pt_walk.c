@@ -127,6 +127,9 @@ static int l1_validate(struct domain *d, struct frame *f)
     for (unsigned int i = 0; i < PT_ENTRIES; i++) {
         pte_t e = pt_read(&p[i]);
         int rc = 0;
+        if (e == 0) {
+            continue; /* most of them */
+        }
         if ((e & PTE_P) != 0) {
             rc = pt_l1_adjust(d, &e);
             if (rc == 0) {
@@ -249,7 +252,7 @@ static bool validate_step(struct domain *d)
         return false;
     }
     pte_t e = pt_read(&pt_entries(f)[i]);
-    if (pt_slot_is_hv(c->level, i) || ((e & PTE_P) == 0 && !pt_absent_leaks(d, e))) {
+    if (e == 0 || pt_slot_is_hv(c->level, i) || ((e & PTE_P) == 0 && !pt_absent_leaks(d, e))) {
         c->next[c->level]++;
         return false;
     }
