@@ -36,9 +36,9 @@ def start(h, kernel, *lines, memory=32, words="", name=None):
 
 def said(h, name):
     """(kind of the verdict or None, its line, the checks that failed)"""
-    out = h.sh("grep -a -e 'TEST ' -e FAILED -e '^trap ' -e '^r[a-z0-9]* ' %s" % (LOGS[h.tools] % name))
+    out = h.sh("grep -a -e 'TEST ' -e FAILED -e '^trap 0x' -e '^r[a-z0-9]* ' %s" % (LOGS[h.tools] % name))
     m = re.search(VERDICT, out)
-    failed = [x.strip() for x in out.splitlines() if "FAILED" in x or x.startswith("trap ")]
+    failed = [x.strip() for x in out.splitlines() if "FAILED" in x or x.startswith("trap 0x")]
     return (m.group(2), m.group(0), failed) if m else (None, "", failed)
 
 
