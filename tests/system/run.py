@@ -32,8 +32,8 @@ import shown  # noqa: E402
 import wrappings  # noqa: E402
 import images  # noqa: E402
 
-# Groups of the long form only: `commands` walks the whole command table of tests/cli on a real control domain.
-LONG_ONLY = ("attacks-long", "commands", "installed", "runs")
+# Groups and scenarios of the long form only: `commands` walks the whole command table of tests/cli on a real control domain.
+LONG_ONLY = ("attacks-long", "backends.killed", "commands", "installed", "runs")
 
 # group: (arguments of system.Host, or None for scenarios that boot by themselves; the scenarios)
 GROUPS = [
