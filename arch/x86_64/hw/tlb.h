@@ -10,7 +10,8 @@
 void tlb_flush_load(uint64_t root);
 /*
  * This cpu keeps a guest's tables and translations, but does not use them before tlb_idle_end(): a
- * flush is put off until then, without waking it up. tlb_idle_end() tells whether one was.
+ * flush is put off until then, without waking it up, unless it is port_tlb_flush_before().
+ * tlb_idle_end() tells whether one was put off.
  */
 void tlb_idle_begin(void);
 bool tlb_idle_end(void);

@@ -119,7 +119,8 @@ static void run_guest(struct vcpu *v)
  * Address spaces.  An idle cpu keeps that of the vcpu which ran last, for most often the same one
  * runs next: then nothing is loaded and nothing lost.  Whatever takes a root from a vcpu, or loads
  * the vcpu elsewhere, first has the idle cpu leave (cpu_drop_space()); a flush is put off until the
- * cpu runs the vcpu again, as it uses no guest's translation before (tlb.c).
+ * cpu runs the vcpu again, as it uses no guest's translation before; that before a frame changes
+ * its type or owner is not, and makes it leave (tlb.c).
  *
  * A domain's mask gets this cpu before its tables are loaded and loses it after they have gone:
  * whoever asks a domain's cpus to flush reaches all that may hold its translations.
