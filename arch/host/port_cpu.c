@@ -3,6 +3,7 @@
 #include <sys/syscall.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "port/console.h"
@@ -21,6 +22,8 @@ void (*host_console)(const char *text, size_t len);
 void (*host_halted)(int how);
 
 static _Atomic uint32_t work[HOST_MAX_CPUS];
+static _Thread_local char
+    last_words[256]; /* the end of what this thread last wrote on the console */
 static uint32_t yield_one_in;
 static _Thread_local uint32_t yield_state;
 static uint32_t yield_seed = 1;
@@ -105,6 +108,13 @@ void port_console_screen_off(void)
 
 void port_console_write(const char *text, size_t len)
 {
+    size_t n = len < sizeof last_words - 1 ? len : sizeof last_words - 1;
+    size_t keep = strlen(last_words);
+
+    keep = keep + n < sizeof last_words ? keep : sizeof last_words - 1 - n;
+    memmove(last_words, last_words + strlen(last_words) - keep, keep);
+    memcpy(last_words + keep, text + len - n, n);
+    last_words[keep + n] = '\0';
     if (host_verbose) {
         (void)fwrite(text, 1, len, stderr);
     }
@@ -149,6 +159,7 @@ void port_panic_report(void)
 {
     host_record.power = 'p';
     if (!host_verbose && host_halted == NULL) {
-        fprintf(stderr, "host machine: the core has panicked (set host_verbose to read why)\n");
+        fprintf(stderr, "host machine: %s(set host_verbose to read all that came before)\n",
+                last_words);
     }
 }

@@ -84,7 +84,12 @@ void host_tlb_clear(unsigned int cpu)
 
 uint32_t port_tlb_stamp(void)
 {
-    return atomic_load(&tlb_clock);
+    uint32_t now = atomic_load(&tlb_clock);
+
+    if (host_hooks.stamp != NULL) {
+        host_hooks.stamp();
+    }
+    return now;
 }
 
 void port_tlb_flush_before(const struct cpumask *mask, uint32_t stamp)
@@ -186,7 +191,15 @@ static void audit_slot(const struct slot *s)
     enum frame_type t = frame_word_type(w);
     bool is_used_as_table = t >= FT_PT1 && (w & FW_TREFS_MASK) != 0 && (w & FW_SETTLING) == 0;
     bug_if(s->writable && is_used_as_table);
-    bug_if((w & FW_REFS_MASK) != 0 && frame_owner(f) != s->owner);
+    if ((w & FW_REFS_MASK) != 0 && frame_owner(f) != s->owner) {
+        /* Freed between the two looks; nobody can be given it before this slot is flushed. */
+        uint64_t now = frame_word(f);
+        if ((now & FW_REFS_MASK) != 0) {
+            panic("cpu %u reads frame %#lx, %#lx, %#lx then, as %d's, which is %d's", port_cpu_id(),
+                  s->mfn.n, now, w, s->owner == NULL ? -1 : (int)s->owner->id,
+                  frame_owner(f) == NULL ? -1 : (int)frame_owner(f)->id);
+        }
+    }
 }
 
 bool host_access(struct vcpu *v, uint64_t va, bool write, uint64_t *val)

@@ -107,6 +107,62 @@ static void test_conflicts(void **state)
     }
 }
 
+static struct frame *meant;
+static bool was_writable;
+static uint32_t gone_at; /* clock when the other use of `meant` ended; 0: it did not come about */
+
+/* Another cpu, just after the clock was read: flushes, maps the frame and unmaps it again. */
+static void use_meanwhile(void)
+{
+    host_hooks.stamp = NULL;
+    gone_at = 0;
+    port_tlb_flush_local();
+    if ((frame_word(meant) & FW_SETTLING) != 0) {
+        return; /* it waits until that is over */
+    }
+    if (was_writable ? frame_get_writable(meant, d) == 0 : frame_get(meant, d) == 0) {
+        gone_at = port_tlb_stamp();
+        (was_writable ? frame_put_writable : frame_put)(meant);
+    }
+}
+
+/*
+ * The stamp of a use that ends is not older than the end of any other, though another cpu takes
+ * and drops one between the reading of the clock and the drop, and leaves the word as it was.
+ */
+static void test_stamps(void **state)
+{
+    (void)state;
+    for (unsigned int writable = 0; writable < 2; writable++) {
+        for (unsigned int how = 0; how < 2; how++) {
+            struct frame *f = fresh();
+            bool is_taken = how == 1 && writable == 0;
+
+            meant = f;
+            was_writable = writable != 0;
+            if (writable != 0) {
+                assert_int_equal(frame_get_writable(f, d), 0);
+                /* one holder of the reference for each use, so that only types come and go */
+                assert_int_equal(frame_get(f, d), 0);
+            }
+            host_hooks.stamp = use_meanwhile;
+            if (writable != 0) {
+                (how == 0 ? frame_put_writable : frame_put_writable_last)(f);
+                frame_put(f);
+                assert_int_equal(frame_release(f, d), 0);
+            } else {
+                assert_int_equal(is_taken ? frame_take(f, d) : frame_release(f, d), 0);
+            }
+            assert_null(host_hooks.stamp);
+            assert_true(f->stamp >= gone_at);
+            if (is_taken) {
+                frame_free_taken(f, d);
+            }
+            audit_all(NULL);
+        }
+    }
+}
+
 static void test_release(void **state)
 {
     struct frame *f = fresh();
@@ -207,9 +263,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_references), cmocka_unit_test(test_overflow),
-        cmocka_unit_test(test_conflicts),  cmocka_unit_test(test_release),
-        cmocka_unit_test(test_take),       cmocka_unit_test(test_empty_list),
-        cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_conflicts),  cmocka_unit_test(test_stamps),
+        cmocka_unit_test(test_release),    cmocka_unit_test(test_take),
+        cmocka_unit_test(test_empty_list), cmocka_unit_test(test_numbers),
     };
 
     return cmocka_run_group_tests(tests, setup, NULL);

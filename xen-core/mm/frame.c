@@ -13,7 +13,7 @@ uint64_t frame_limit;
 
 /*
  * Translation caches may hold what was allowed under the old type: writable mappings, or, of a
- * former page table, the path through it.  The stamp was taken before the last use went; every cpu
+ * former page table, the path through it.  The stamp was taken when the last use ended; every cpu
  * that has not flushed since then does.  Only cpus on which the owner's vcpus are loaded can hold
  * any: others have flushed when they left it, and whoever maps a foreign frame flushes before its
  * reference goes.  Descriptor pages were mapped by the hypervisor too, on whatever cpu: there all
@@ -103,36 +103,39 @@ int frame_get_type(struct frame *f, enum frame_type t)
     return 0;
 }
 
+/*
+ * The last use as a type is dropped in two steps: only while nobody else can take the type is the
+ * clock read.  Read before one compare-and-swap it could be too old: another cpu may have flushed,
+ * taken the type, mapped the frame and dropped it again, and left the word as it was.
+ */
 void frame_put_type(struct frame *f)
 {
     uint64_t w = frame_word(f);
-    uint64_t next;
+    bool last;
 
     do {
         bug_if((w & FW_TREFS_MASK) == 0);
-        next = w - FW_TREF;
-        if ((next & FW_TREFS_MASK) == 0) {
-            enum frame_type t = frame_word_type(w);
-            bug_if(t != FT_WRITABLE && t != FT_DESC);
-            f->stamp = port_tlb_stamp();
-            next &= ~FW_VALID;
-        }
-    } while (!frame_cas(f, &w, next));
+        last = (w & FW_TREFS_MASK) == FW_TREF;
+    } while (!frame_cas(f, &w, last ? w | FW_SETTLING : w - FW_TREF));
+    if (last) {
+        enum frame_type t = frame_word_type(w);
+        bug_if((t != FT_WRITABLE && t != FT_DESC) || (w & FW_SETTLING) != 0);
+        f->stamp = port_tlb_stamp();
+        atomic_fetch_sub_explicit(&f->word, FW_TREF + FW_SETTLING + (w & FW_VALID),
+                                  memory_order_release);
+    }
 }
 
 void frame_put(struct frame *f)
 {
     uint64_t w = frame_word(f);
-    uint64_t next;
 
-    do {
-        next = w - FW_REF;
-        if ((next & FW_REFS_MASK) == 0) {
-            f->stamp = port_tlb_stamp();
-        }
-    } while (!frame_cas(f, &w, next));
-    if ((next & FW_REFS_MASK) == 0) {
-        bug_if((next & (FW_TREFS_MASK | FW_PINNED | FW_PARTIAL | FW_LOCK)) != 0);
+    while (!frame_cas(f, &w, w - FW_REF)) {
+    }
+    if ((w & FW_REFS_MASK) == FW_REF) {
+        bug_if((w & (FW_TREFS_MASK | FW_PINNED | FW_PARTIAL | FW_LOCK)) != 0);
+        /* Not before: until its last reference goes, others may map and unmap the frame. */
+        f->stamp = port_tlb_stamp();
         heap_release(f);
     }
 }
@@ -203,9 +206,9 @@ int frame_take(struct frame *f, struct domain *d)
             rc = -EINVAL;
             break;
         }
-        f->stamp = port_tlb_stamp();
     } while (!frame_cas(f, &w, (w - FW_REF) | FW_RELEASED));
     if (rc == 0) {
+        f->stamp = port_tlb_stamp();
         was_last = unlist(f, d);
         f->aux |= FA_UNCOUNTED;
         d->owned_frames--;

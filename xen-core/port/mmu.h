@@ -28,9 +28,9 @@ uint64_t port_m2p_get(mfn_t mfn);
 #define M2P_INVALID (~UINT64_C(0))
 
 /*
- * The TLB clock.  port_tlb_stamp() is read before a reference is dropped;
- * port_tlb_flush_before(mask, stamp) makes sure that every cpu of the mask has flushed everything
- * since then, interrupting only those that have not.
+ * The TLB clock.  port_tlb_stamp() is read when a use has ended and before anybody can begin
+ * another kind of use; port_tlb_flush_before(mask, stamp) makes sure that every cpu of the mask has
+ * flushed everything since then, interrupting only those that have not.
  */
 uint32_t port_tlb_stamp(void);
 void port_tlb_flush_before(const struct cpumask *mask, uint32_t stamp);

@@ -101,6 +101,7 @@ static void end_type(struct frame *f)
 {
     uint64_t w = frame_word(f);
 
+    /* Nobody else takes or drops a type of a PARTIAL table: the clock may be read first. */
     f->stamp = port_tlb_stamp();
     while (!frame_cas(f, &w, (w & ~(FW_PARTIAL | FW_VALID)) - FW_TREF)) {
     }
