@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -46,16 +47,31 @@ static int open_disk(const char *disk, struct fail *f)
     return f->code != 0 ? f->code : fd;
 }
 
+/* When memory runs out the reader goes first, and what it wrote with it. */
+static void volunteer(void)
+{
+    int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+
+    if (fd >= 0) {
+        (void)!write(fd, "1000", 4);
+        close(fd);
+    }
+}
+
+#define PLACES \
+    6 /* its descriptors: 0 and 2 lead nowhere, so that joistd's log is out of its reach */
+
 /* In the child: moves its descriptors to their numbers and becomes the program. */
 static _Noreturn void be_program(const char *path, const struct boot_wish *wish, const int fds[4])
 {
-    static const int places[4] = { STDOUT_FILENO, BOOT_FD_DISK, BOOT_FD_KERNEL, BOOT_FD_RAMDISK };
+    const int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
+    const int from[PLACES] = { nothing, fds[0], nothing, fds[1], fds[2], fds[3] };
     char kernel[BOOT_TEXT_MOST + 16];
     char ramdisk[BOOT_TEXT_MOST + 16];
     char offset[40];
     char *argv[5] = { (char *)PROGRAM, offset };
     char *no_environment[] = { NULL };
-    int high[4];
+    int high[PLACES];
     int n = 2;
     int i;
 
@@ -68,14 +84,16 @@ static _Noreturn void be_program(const char *path, const struct boot_wish *wish,
     if (wish->ramdisk[0] != '\0') {
         argv[n++] = ramdisk;
     }
-    for (i = 0; i < 4; i++) {
-        high[i] = fcntl(fds[i], F_DUPFD, DISK_COPY);
+    for (i = 0; i < PLACES; i++) {
+        high[i] = fcntl(from[i], F_DUPFD, DISK_COPY);
     }
-    for (i = 0; i < 4; i++) {
-        if (high[i] < 0 || dup2(high[i], places[i]) < 0) {
+    for (i = 0; i < PLACES; i++) {
+        if (high[i] < 0 || dup2(high[i], i) < 0) {
             _exit(126);
         }
     }
+    volunteer();
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* nobody waits for it without us */
     close_range(BOOT_FD_RAMDISK + 1, ~0u, 0);
     execve(path, argv, no_environment);
     _exit(127);
@@ -105,6 +123,7 @@ static bool read_report(int fd, char *text)
         if (poll(&p, 1, 200) > 0) {
             n = read(fd, text + used, REPORT_BYTES - 1 - used);
             used += n > 0 ? (size_t)n : 0;
+            n = n < 0 && errno == EINTR ? 1 : n;
         }
     }
     text[used] = '\0';
@@ -153,12 +172,21 @@ static int judge(const char *disk, bool in_time, int status, char *text, struct 
 /* Nobody can change them any more, not even a reader that lives on. */
 static int seal(struct boot_files *out, const char *disk, struct fail *f)
 {
+    struct stat kernel;
     struct stat st;
 
     if (fcntl(out->kernel, F_ADD_SEALS, SEALS) != 0 ||
-        fcntl(out->ramdisk, F_ADD_SEALS, SEALS) != 0 || fstat(out->ramdisk, &st) != 0) {
+        fcntl(out->ramdisk, F_ADD_SEALS, SEALS) != 0 || fstat(out->kernel, &kernel) != 0 ||
+        fstat(out->ramdisk, &st) != 0) {
         return fail_set(f, -errno, "bootloader", disk, "what was read cannot be kept: %s",
                         strerror(errno));
+    }
+    if (kernel.st_size == 0 || (uint64_t)kernel.st_size > BOOT_KERNEL_MOST ||
+        (uint64_t)st.st_size > BOOT_RAMDISK_MOST) {
+        fail_set(f, -EFBIG, "bootloader", disk,
+                 "its reader gave a kernel of %lld and a ramdisk of %lld bytes",
+                 (long long)kernel.st_size, (long long)st.st_size);
+        return fail_remedy(f, "the file system is damaged, or made to do harm; run fsck on it");
     }
     if (st.st_size == 0) {
         close(out->ramdisk);

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -31,7 +32,9 @@
 
 struct running {
     struct cli *c;
+    struct work *work;
     char name[64];
+    char uuid[40]; /* ours alone, whatever happens to the name */
     struct stream stream;
     bool is_held; /* paused until its output has been read */
     bool has_ended;
@@ -108,6 +111,14 @@ static void hold_back(struct running *r)
     }
 }
 
+static void close_tty(struct stream *s)
+{
+    if (s->tty >= 0) {
+        close(s->tty);
+    }
+    s->tty = -1;
+}
+
 static void stream(struct running *r)
 {
     struct stream *s = &r->stream;
@@ -118,8 +129,7 @@ static void stream(struct running *r)
             look(r);
         }
         if (has_hung_up && !r->has_ended) {
-            close(s->tty); /* the console daemon has started again */
-            s->tty = -1;
+            close_tty(s); /* the console daemon has started again */
             r->has_ended = !open_tty(r);
         }
         hold_back(r);
@@ -128,6 +138,9 @@ static void stream(struct running *r)
     s->typed_first = s->typed_used;
     /* what it said last is still on its way through the console daemon */
     while (!work_is_stopped() && (stream_turn(s, ASK_MS, &has_hung_up) || stream_waiting(s) > 0)) {
+        if (has_hung_up) {
+            close_tty(s); /* else it would be asked again and again while standard output waits */
+        }
     }
 }
 
@@ -135,13 +148,13 @@ static json_t *settings(const struct parsed *p, const struct running *r, const s
 {
     const char *memory = p->value['m'] != NULL ? p->value['m'] : "256";
     const char *cpus = p->value['c'] != NULL ? p->value['c'] : "1";
-    json_t *v =
-        json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:[o]}", "name", r->name, "type",
-                  "pv", "kernel", fs->kernel, "memory", memory, "vcpus", cpus, "on_poweroff",
-                  "preserve", "on_crash", "preserve", "on_reboot", "preserve", "cmdline",
-                  "console=hvc0 quiet loglevel=0 panic=-1 root=/dev/xvda rootfstype=ext4 rw "
-                  "init=" RUN_INIT,
-                  "disk", json_sprintf("format=raw,vdev=xvda,access=rw,target=%s", fs->disk));
+    json_t *v = json_pack(
+        "{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:[o]}", "name", r->name, "uuid",
+        r->uuid, "type", "pv", "kernel", fs->kernel, "memory", memory, "vcpus", cpus, "on_poweroff",
+        "preserve", "on_crash", "preserve", "on_reboot", "preserve", "cmdline",
+        "console=hvc0 quiet loglevel=0 panic=-1 root=/dev/xvda rootfstype=ext4 rw "
+        "init=" RUN_INIT,
+        "disk", json_sprintf("format=raw,vdev=xvda,access=rw,target=%s", fs->disk));
 
     if (fs->ramdisk[0] != '\0') {
         json_object_set_new(v, "ramdisk", json_string(fs->ramdisk));
@@ -174,15 +187,74 @@ static int start(struct running *r, const struct parsed *p, const struct rootfs 
     return 0;
 }
 
+#define CLEAR_MS                                                                     \
+    60000 /* for a guest that is being built when we are killed to appear and to end \
+           */
+
+/*
+ * In another process, when this one has been killed: destroys our guest, not another one of its
+ * name.  It may be in the making, so that not to find it means nothing before the time is over.
+ */
+static void destroy_behind(void *arg)
+{
+    struct running *r = arg;
+    json_t *reply = NULL;
+    bool was_there = false;
+    bool is_there;
+    unsigned int waited;
+
+    r->c->fd = -1; /* the connection was the other process's */
+    r->c->is_quiet = true;
+    for (waited = 0; waited < CLEAR_MS; waited += ASK_MS) {
+        is_there = about(r, "info", &reply) &&
+                   strcmp(get_text(json_object_get(reply, "result"), "uuid"), r->uuid) == 0;
+        if (was_there && !is_there && reply != NULL) {
+            json_decref(reply);
+            return;
+        }
+        json_decref(reply);
+        reply = NULL;
+        if (is_there) {
+            about(r, "destroy", NULL);
+            was_there = true;
+        }
+        poll(NULL, 0, ASK_MS);
+    }
+}
+
+/* A version 4 UUID of its own; false if the kernel gives no random bytes. */
+static bool make_uuid(char text[40])
+{
+    uint8_t u[16];
+
+    if (getrandom(u, sizeof(u), 0) != (ssize_t)sizeof(u)) {
+        return false;
+    }
+    snprintf(text, 40, "%02x%02x%02x%02x-%02x%02x-4%x%02x-%x%x%02x-%02x%02x%02x%02x%02x%02x", u[0],
+             u[1], u[2], u[3], u[4], u[5], u[6] & 15, u[7], 8 + (u[8] & 3), u[8] >> 4, u[9], u[10],
+             u[11], u[12], u[13], u[14], u[15]);
+    return true;
+}
+
 static int run_guest(struct running *r, const struct parsed *p, const struct rootfs *fs)
 {
-    int rc = start(r, p, fs);
+    int rc;
 
+    work_begin_outside(r->work);
+    rc = start(r, p, fs);
+    if (rc == 0) {
+        stream(r);
+        about(r, "destroy", NULL);
+    }
+    work_end_outside(r->work);
     if (rc != 0) {
         return work_is_stopped() ? EXIT_INTERRUPTED : rc;
     }
-    stream(r);
-    about(r, "destroy", NULL);
+    if (r->stream.output_error != 0) {
+        fprintf(stderr, "joist: run: standard output: %s; the rest of the output is lost\n",
+                strerror(r->stream.output_error));
+        return EXIT_RUN_FAILED;
+    }
     if (work_is_stopped()) {
         return EXIT_INTERRUPTED;
     }
@@ -197,14 +269,14 @@ static int run_guest(struct running *r, const struct parsed *p, const struct roo
 
 int cmd_run(struct cli *c, const struct parsed *p)
 {
-    struct running r = { .c = c };
+    struct work w;
+    struct running r = { .c = c, .work = &w };
     struct rootfs_spec spec = { .root = p->value['R'],
                                 .kernel = p->value['k'],
                                 .ramdisk = p->value['r'] };
     char *command[1025] = { 0 };
     struct progress bar;
     struct rootfs fs;
-    struct work w;
     struct fail f = { 0 };
     json_t *reply = NULL;
     int rc = size_option(p, 's', ROOT_LEAST, 0, &spec.size);
@@ -229,7 +301,11 @@ int cmd_run(struct cli *c, const struct parsed *p)
     if (rc != 0) {
         return EXIT_UNREACHABLE;
     }
-    if (work_begin(&w, &f) != 0) {
+    work_set_outside(destroy_behind, &r);
+    if (!make_uuid(r.uuid)) {
+        fail_set(&f, -EIO, "run", r.name, "the kernel gives no random bytes");
+    }
+    if (f.code != 0 || work_begin(&w, &f) != 0) {
         say_fail(&f);
         return EXIT_RUN_FAILED;
     }

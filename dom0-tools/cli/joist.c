@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* joist: the table of verbs, their options and help texts, and the reading of command lines. */
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/cli.h"
 
@@ -337,12 +339,26 @@ static int run_help(int argc, char **argv)
     return EXIT_DONE;
 }
 
+/* A standard stream that the caller has closed is not the next file that is opened. */
+static void keep_places(void)
+{
+    int fd;
+
+    do {
+        fd = open("/dev/null", O_RDONLY);
+    } while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0) {
+        close(fd);
+    }
+}
+
 int main(int argc, char **argv)
 {
     struct cli c = { .socket = getenv("JOISTD_SOCKET"), .fd = -1 };
     int rc;
     int i;
 
+    keep_places();
     if (c.socket == NULL) {
         c.socket = "/run/joist/joistd.sock";
     }

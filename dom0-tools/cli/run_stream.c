@@ -40,7 +40,8 @@ size_t stream_waiting(const struct stream *s)
 
 static bool make_room(struct stream *s, size_t n)
 {
-    char *more;
+    char *more = NULL;
+    size_t room;
 
     if (s->first > 0) {
         memmove(s->waiting, s->waiting + s->first, stream_waiting(s));
@@ -48,12 +49,15 @@ static bool make_room(struct stream *s, size_t n)
         s->first = 0;
     }
     if (s->used + n > s->room) {
-        more = realloc(s->waiting, 2 * s->room + n);
+        room = 2 * s->room + n < STREAM_MOST ? 2 * s->room + n : STREAM_MOST;
+        if (s->used + n <= room) {
+            more = realloc(s->waiting, room);
+        }
         if (more == NULL) {
             return false;
         }
         s->waiting = more;
-        s->room = 2 * s->room + n;
+        s->room = room;
     }
     return true;
 }
@@ -68,7 +72,8 @@ static bool take_output(struct stream *s)
     ssize_t n;
 
     if (s->used + READ_BYTES > s->room && !make_room(s, READ_BYTES)) {
-        return false; /* later, when some of it has gone */
+        s->is_full = true;
+        return false;
     }
     n = read(s->tty, data, sizeof(data));
     if (n <= 0) {
@@ -92,9 +97,11 @@ static bool put_output(struct stream *s)
 
     if (n < 0 && errno != EINTR && errno != EAGAIN) {
         s->is_output_over = true; /* the command runs on, as under a shell that ignores it */
+        s->output_error = errno != EPIPE ? errno : 0;
         s->first = s->used;
     }
     s->first += n > 0 ? (size_t)n : 0;
+    s->is_full = s->is_full && n <= 0 && !s->is_output_over;
     return true;
 }
 
@@ -127,7 +134,7 @@ bool stream_turn(struct stream *s, int ms, bool *has_hung_up)
     bool is_typed = s->typed_first < s->typed_used;
     bool may_read = s->output.is_ready && !is_typed && !s->is_input_over;
     struct pollfd p[3] = {
-        { .fd = s->tty, .events = (short)(POLLIN | (is_typed ? POLLOUT : 0)) },
+        { .fd = s->is_full ? -1 : s->tty, .events = (short)(POLLIN | (is_typed ? POLLOUT : 0)) },
         { .fd = may_read ? STDIN_FILENO : -1, .events = POLLIN },
         { .fd = stream_waiting(s) > 0 ? STDOUT_FILENO : -1, .events = POLLOUT },
     };

@@ -9,11 +9,15 @@
 
 /* What waits for a reader of ours before the guest is made to wait, bytes. */
 #define STREAM_FULL (4u << 20)
+/* What is kept if it cannot be made to wait: then its terminal is left alone. */
+#define STREAM_MOST (4 * STREAM_FULL)
 
 struct stream {
     int tty;             /* the guest's terminal, without waiting; -1: none */
     bool is_input_over;  /* nothing more is read from standard input */
     bool is_output_over; /* nobody reads standard output any more */
+    int output_error;    /* errno of a standard output that takes no more, unless its reader left */
+    bool is_full;        /* nothing is read from the terminal until some of what waits has gone */
     struct wire_input input;
     struct wire_output output;
     char *waiting; /* output that standard output has not taken yet */

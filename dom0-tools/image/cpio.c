@@ -3,9 +3,11 @@
 #include "image/cpio.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define FILE_MOST (64u << 20) /* bytes of one file: modules and programs are far smaller */
 
@@ -49,25 +51,40 @@ void cpio_data(struct cpio *c, const char *name, mode_t mode, const void *data, 
     pad(c, size);
 }
 
-void cpio_file(struct cpio *c, const char *name, mode_t mode, const char *path)
+static bool read_all(int fd, char *data, size_t size)
 {
-    FILE *in = fopen(path, "re");
+    size_t at = 0;
+    ssize_t n = 1;
+
+    while (at < size && n > 0) {
+        n = read(fd, data + at, size - at);
+        at += n > 0 ? (size_t)n : 0;
+    }
+    return at == size;
+}
+
+void cpio_file(struct cpio *c, const char *name, mode_t mode, int fd)
+{
     struct stat st;
     char *data = NULL;
+    int rc = 0;
 
-    if (in == NULL || fstat(fileno(in), &st) != 0) {
-        c->error = c->error != 0 ? c->error : -errno;
-    } else if (!S_ISREG(st.st_mode) || st.st_size < 0 || st.st_size > FILE_MOST) {
-        c->error = c->error != 0 ? c->error : -EFBIG;
+    if (fd < 0 || fstat(fd, &st) != 0) {
+        rc = -errno;
+    } else if (!S_ISREG(st.st_mode)) {
+        rc = -EINVAL;
+    } else if (st.st_size > FILE_MOST) {
+        rc = -EFBIG;
     } else if ((data = malloc((size_t)st.st_size + 1)) == NULL ||
-               fread(data, 1, (size_t)st.st_size, in) != (size_t)st.st_size) {
-        c->error = c->error != 0 ? c->error : -EIO;
+               !read_all(fd, data, (size_t)st.st_size)) {
+        rc = -EIO;
     } else {
         cpio_data(c, name, mode, data, (size_t)st.st_size);
     }
+    c->error = c->error != 0 ? c->error : rc;
     free(data);
-    if (in != NULL) {
-        fclose(in);
+    if (fd >= 0) {
+        close(fd);
     }
 }
 

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "image/cpio.h"
+#include "image/work.h"
 
 #define MODULES_MOST 32
 #define TEXT_MOST    (4u << 20) /* bytes of modules.dep that are read */
@@ -25,6 +26,14 @@ struct list {
     size_t count;
     bool is_full;
 };
+
+/* It becomes part of a path and of messages. */
+static bool is_version(const char *text)
+{
+    return text[0] != '\0' && text[0] != '.' &&
+           text[strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                             "0123456789._+~-")] == '\0';
+}
 
 int ramdisk_kernel_version(const char *kernel, char version[RAMDISK_VERSION_MAX])
 {
@@ -44,7 +53,7 @@ int ramdisk_kernel_version(const char *kernel, char version[RAMDISK_VERSION_MAX]
         if (at > 0x200 && fseek(file, at, SEEK_SET) == 0 &&
             fread(text, 1, sizeof(text) - 1, file) > 0) {
             text[strcspn(text, " ")] = '\0';
-            rc = text[0] != '\0' && strchr(text, '/') == NULL ? 0 : -ENOEXEC;
+            rc = is_version(text) ? 0 : -ENOEXEC;
             memcpy(version, text, sizeof(text));
         }
     }
@@ -126,21 +135,38 @@ static void add_path(void *arg, const char *path)
     l->count += l->paths[l->count] != NULL;
 }
 
-/* A whole text file, or NULL. */
-static char *read_text(const char *dir, const char *name)
-{
-    char path[PATH_MAX + 64];
-    char *text = calloc(1, TEXT_MOST);
-    FILE *file;
+/* Where modules are: below a root whose links may lead anywhere, but not out of it. */
+struct modules {
+    const char *root;
+    char dir[PATH_MAX]; /* inside the root */
+};
 
-    snprintf(path, sizeof(path), "%s/%s", dir, name);
-    file = fopen(path, "re");
-    if (file == NULL || text == NULL || fread(text, 1, TEXT_MOST - 1, file) == 0) {
+static int open_module_file(const struct modules *m, const char *name)
+{
+    char path[2 * PATH_MAX];
+
+    snprintf(path, sizeof(path), "%s/%s", m->dir, name);
+    return work_open_inside(m->root, path);
+}
+
+/* A whole text file, or NULL. */
+static char *read_text(const struct modules *m, const char *name)
+{
+    char *text = calloc(1, TEXT_MOST);
+    int fd = open_module_file(m, name);
+    size_t used = 0;
+    ssize_t n = 1;
+
+    while (fd >= 0 && text != NULL && n > 0 && used < TEXT_MOST - 1) {
+        n = read(fd, text + used, TEXT_MOST - 1 - used);
+        used += n > 0 ? (size_t)n : 0;
+    }
+    if (used == 0) {
         free(text);
         text = NULL;
     }
-    if (file != NULL) {
-        fclose(file);
+    if (fd >= 0) {
+        close(fd);
     }
     return text;
 }
@@ -163,12 +189,14 @@ static bool is_built_in(const char *builtin, const char *name)
     return false;
 }
 
-static int find_modules(const char *dir, struct list *l, struct fail *f)
+static int find_modules(const struct modules *m, struct list *l, struct fail *f)
 {
-    char *dep = read_text(dir, "modules.dep");
-    char *builtin = read_text(dir, "modules.builtin");
+    char *dep = read_text(m, "modules.dep");
+    char *builtin = read_text(m, "modules.builtin");
+    char dir[PATH_MAX + 64];
     size_t i;
 
+    snprintf(dir, sizeof(dir), "%s%s", strcmp(m->root, "/") == 0 ? "" : m->root, m->dir);
     if (dep == NULL) {
         fail_set(f, -ENOENT, "ramdisk", dir, "there are no modules of this kernel");
         fail_remedy(f, "give --ramdisk, or a kernel whose modules are there");
@@ -188,10 +216,10 @@ static int find_modules(const char *dir, struct list *l, struct fail *f)
     return f->code;
 }
 
-static int write_archive(FILE *file, const char *dir, const char *init, const struct list *l)
+static int write_archive(FILE *file, const struct modules *m, const char *init,
+                         const struct list *l)
 {
     struct cpio c = { .file = file };
-    char path[2 * PATH_MAX];
     char name[96];
     char *names = calloc(l->count + 1, sizeof(name));
     const char *base;
@@ -205,13 +233,12 @@ static int write_archive(FILE *file, const char *dir, const char *init, const st
     cpio_device(&c, "dev/console", 5, 1);
     cpio_dir(&c, "newroot");
     cpio_dir(&c, "modules");
-    cpio_file(&c, "init", 0755, init);
+    cpio_file(&c, "init", 0755, open(init, O_RDONLY | O_CLOEXEC));
     for (i = 0; i < l->count; i++) {
         base = strrchr(l->paths[i], '/');
         base = base != NULL ? base + 1 : l->paths[i];
-        snprintf(path, sizeof(path), "%s/%s", dir, l->paths[i]);
-        snprintf(name, sizeof(name), "modules/%s", base);
-        cpio_file(&c, name, 0644, path);
+        snprintf(name, sizeof(name), "modules/%.80s", base);
+        cpio_file(&c, name, 0644, open_module_file(m, l->paths[i]));
         used += (size_t)sprintf(names + used, "%.80s\n", base);
     }
     cpio_data(&c, "modules/list", 0644, names, used);
@@ -222,21 +249,21 @@ static int write_archive(FILE *file, const char *dir, const char *init, const st
 int ramdisk_make(const char *version, const char *modules, const char *init, const char *path,
                  struct fail *f)
 {
-    char dir[PATH_MAX];
+    struct modules m = { .root = modules };
     struct list l = { 0 };
     FILE *file;
     size_t i;
     int rc;
 
-    snprintf(dir, sizeof(dir), "%s/lib/modules/%s", modules, version);
-    rc = find_modules(dir, &l, f);
+    snprintf(m.dir, sizeof(m.dir), "/lib/modules/%s", version);
+    rc = find_modules(&m, &l, f);
     if (rc == 0 && access(init, R_OK) != 0) {
         rc = fail_set(f, -errno, "ramdisk", init, "cannot be read: %s", strerror(errno));
         fail_remedy(f, "this installation of joist is not complete");
     }
     if (rc == 0) {
         file = fopen(path, "we");
-        rc = file != NULL ? write_archive(file, dir, init, &l) : -errno;
+        rc = file != NULL ? write_archive(file, &m, init, &l) : -errno;
         if (file != NULL && fclose(file) != 0 && rc == 0) {
             rc = -errno;
         }

@@ -14,7 +14,8 @@ int ramdisk_kernel_version(const char *kernel, char version[RAMDISK_VERSION_MAX]
 
 /*
  * Writes the ramdisk for a kernel of that version to `path`.  `modules` is a directory that holds
- * lib/modules/VERSION ("/" or a root file system); `init` the program joist-run-init.  Drivers that
+ * lib/modules/VERSION ("/", or a root file system that nobody trusts: its links do not lead out of
+ * it); `init` the program joist-run-init.  Drivers that
  * the kernel has built in are left out.  -ENOENT if there are no modules of that version or one is
  * missing; else what writing the file gives.
  */

@@ -5,14 +5,12 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -26,20 +24,7 @@
 #define ARCHIVE_FACTOR  8 /* a packed archive grows to at most so much, by default */
 #define ARCHIVE_MORE    (UINT64_C(1) << 30)
 #define ARGV_BYTES_MOST ((1 << 17) - 1)
-
-/* Opens a file below `root` as if that were the whole system: no link leads out of it. */
-static int open_inside(const char *root, const char *name)
-{
-    struct open_how how = { .flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK,
-                            .resolve = RESOLVE_IN_ROOT };
-    int dir = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    int fd = dir >= 0 ? (int)syscall(SYS_openat2, dir, name, &how, sizeof(how)) : -1;
-
-    if (dir >= 0) {
-        close(dir);
-    }
-    return fd;
-}
+#define KERNEL_MOST     (64 << 20) /* bytes: as for kernels out of disks */
 
 /* Orders versions the way people do: numbers as numbers. */
 static bool is_newer(const char *a, const char *b)
@@ -50,7 +35,7 @@ static bool is_newer(const char *a, const char *b)
 /* The name of the newest kernel in ROOT/boot, without the directory; empty if there is none. */
 static void newest_kernel(const char *root, char *name, size_t size)
 {
-    int fd = open_inside(root, "boot");
+    int fd = work_open_inside(root, "boot");
     DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
     const struct dirent *e;
 
@@ -78,6 +63,8 @@ static int copy_file(int from, const char *path)
 
     if (rc == 0 && !S_ISREG(st.st_mode)) {
         rc = -EINVAL;
+    } else if (rc == 0 && st.st_size > KERNEL_MOST) {
+        rc = -EFBIG;
     }
     if (rc == 0) {
         to = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
@@ -100,12 +87,12 @@ static int kernel_of_root(const struct work *w, const char *root, char *kernel)
 {
     char name[256];
     char path[300];
-    int fd = open_inside(root, "vmlinuz");
+    int fd = work_open_inside(root, "vmlinuz");
 
     if (fd < 0) {
         newest_kernel(root, name, sizeof(name));
         snprintf(path, sizeof(path), "boot/%s", name);
-        fd = name[0] != '\0' ? open_inside(root, path) : -1;
+        fd = name[0] != '\0' ? work_open_inside(root, path) : -1;
     }
     if (fd < 0) {
         return -ENOENT;
@@ -171,8 +158,8 @@ static int find_ramdisk(const struct work *w, const struct rootfs_spec *spec, co
 {
     char version[RAMDISK_VERSION_MAX];
     char init[WORK_PATH_MAX];
-    char dir[2 * WORK_PATH_MAX];
-    const char *modules = "";
+    char name[RAMDISK_VERSION_MAX + 40];
+    int fd;
     int rc;
 
     if (spec->ramdisk != NULL) {
@@ -187,13 +174,52 @@ static int find_ramdisk(const struct work *w, const struct rootfs_spec *spec, co
                  rc == -ENOEXEC ? "no bzImage that tells its version" : "cannot be read");
         return fail_remedy(f, "give --ramdisk, or another --kernel");
     }
-    snprintf(dir, sizeof(dir), "%s/lib/modules/%s/modules.dep", tree, version);
-    if (access(dir, R_OK) == 0) {
-        modules = tree;
+    snprintf(name, sizeof(name), "/lib/modules/%s/modules.dep", version);
+    fd = work_open_inside(tree, name);
+    if (fd >= 0) {
+        close(fd);
     }
     program_find("joist-run-init", init, sizeof(init));
     work_path(w, "ramdisk", out->ramdisk);
-    return ramdisk_make(version, modules, init, out->ramdisk, f);
+    return ramdisk_make(version, fd >= 0 ? tree : "/", init, out->ramdisk, f);
+}
+
+/* debugfs ends with 0 whatever happened: the first line that it does not print when all is well. */
+static void keep_complaint(void *arg, const char *text)
+{
+    char *complaint = arg;
+
+    if (complaint[0] == '\0' && strncmp(text, "debugfs", 7) != 0 &&
+        strncmp(text, "Allocated inode: ", 17) != 0) {
+        snprintf(complaint, WORK_LAST_MAX, "%s", text);
+    }
+}
+
+static int run_debugfs(char *const argv[], const char *root, struct fail *f)
+{
+    char complaint[WORK_LAST_MAX] = "";
+    int rc = work_run(argv, keep_complaint, complaint, NULL);
+
+    if (rc == -EINTR) {
+        return work_check_stopped(f);
+    }
+    if (rc == 127) {
+        fail_set(f, -ENOENT, "mkfs", argv[0], "this program is missing");
+        return fail_remedy(f, "install the package e2fsprogs");
+    }
+    if (rc != 0) {
+        return fail_set(f, rc < 0 ? rc : -EIO, "mkfs", argv[0], "failed: %.200s", complaint);
+    }
+    if (strstr(complaint, "already exists") != NULL) {
+        fail_set(f, -EEXIST, "run", root, "it holds " RUN_DIR ", where the command is put");
+        return fail_remedy(f, "remove or rename it");
+    }
+    if (complaint[0] != '\0') {
+        fail_set(f, -ENOSPC, "mkfs", root, "the command cannot be put into its disk: %.200s",
+                 complaint);
+        return fail_remedy(f, "give a larger --size");
+    }
+    return 0;
 }
 
 /* The words of the command and the first process, put into the file system without mounting it. */
@@ -229,7 +255,7 @@ static int add_command(const struct work *w, const struct rootfs_spec *spec, con
              "mkdir %s\nwrite %s %s\nwrite %s %s\nset_inode_field %s mode 0100755\n", RUN_DIR,
              words, RUN_ARGV, init, RUN_INIT, RUN_INIT);
     rc = work_write(w->dir, "debugfs.cmd", text, 0600, f);
-    return rc == 0 ? work_must(argv, "mkfs", "e2fsprogs", f) : rc;
+    return rc == 0 ? run_debugfs(argv, spec->root, f) : rc;
 }
 
 static int make_disk(const struct rootfs_spec *spec, const char *tree, bool is_archive,

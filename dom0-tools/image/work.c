@@ -5,14 +5,17 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <linux/openat2.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -47,6 +50,54 @@ static bool is_plain(const char *path)
                              "0123456789/._+-@:")] == '\0';
 }
 
+static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *at)
+{
+    (void)st;
+    (void)kind;
+    (void)at;
+    remove(path);
+    return 0;
+}
+
+static void remove_dir(const char *dir)
+{
+    /* never across a mount: what a dying program left mounted is not ours to remove */
+    nftw(dir, remove_one, 32, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
+}
+
+static void (*outside)(void *arg);
+static void *outside_arg;
+
+void work_set_outside(void (*call)(void *arg), void *arg)
+{
+    outside = call;
+    outside_arg = arg;
+}
+
+void work_begin_outside(struct work *w)
+{
+    guard_tell_flag(&w->guard, true);
+}
+
+void work_end_outside(struct work *w)
+{
+    guard_tell_flag(&w->guard, false);
+}
+
+/* In the guard: this process has been killed. */
+static void clear_up(void *arg)
+{
+    const struct work *w = arg;
+
+    if (guard_flag() && outside != NULL) {
+        outside(outside_arg);
+    }
+    remove_dir(w->dir);
+    if (guard_path()[0] != '\0') {
+        unlink(guard_path());
+    }
+}
+
 int work_begin(struct work *w, struct fail *f)
 {
     const char *base = getenv("TMPDIR");
@@ -69,30 +120,28 @@ int work_begin(struct work *w, struct fail *f)
         fail_set(f, n, "image", base, "no temporary directory can be made: %s", strerror(-n));
         return fail_remedy(f, "set TMPDIR to a directory with room");
     }
+    n = guard_begin(&w->guard, clear_up, w);
+    if (n != 0) {
+        fail_set(f, n, "image", w->dir, "no child process can be started: %s", strerror(-n));
+        rmdir(w->dir);
+        w->dir[0] = '\0';
+        return n;
+    }
     sigaction(SIGINT, &sa, NULL);
     sigaction(SIGTERM, &sa, NULL);
     sigaction(SIGHUP, &sa, NULL);
     return 0;
 }
 
-static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *at)
-{
-    (void)st;
-    (void)kind;
-    (void)at;
-    remove(path);
-    return 0;
-}
-
 void work_end(struct work *w)
 {
     if (w->dir[0] != '\0') {
-        /* never across a mount: what a dying program left mounted is not ours to remove */
-        nftw(w->dir, remove_one, 32, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
+        remove_dir(w->dir);
     }
     if (w->part[0] != '\0') {
         unlink(w->part);
     }
+    guard_end(&w->guard);
     *w = (struct work){ 0 };
 }
 
@@ -150,7 +199,7 @@ static void take_output(struct output *o, const char *data, size_t size)
     }
 }
 
-static _Noreturn void be_program(char *const argv[], int out)
+static _Noreturn void be_program(char *const argv[], int out, pid_t parent)
 {
     int nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);
 
@@ -164,6 +213,10 @@ static _Noreturn void be_program(char *const argv[], int out)
     signal(SIGINT, SIG_DFL);
     signal(SIGTERM, SIG_DFL);
     signal(SIGHUP, SIG_DFL);
+    /* nobody waits for its work when we are killed */
+    if (prctl(PR_SET_PDEATHSIG, SIGTERM) != 0 || getppid() != parent) {
+        _exit(126);
+    }
     execvp(argv[0], argv);
     _exit(errno == ENOENT ? 127 : 126);
 }
@@ -209,6 +262,7 @@ int work_run(char *const argv[], void (*line)(void *arg, const char *text), void
     struct output o = { .line = line, .arg = arg, .last = last };
     int ends[2];
     int status = 0;
+    pid_t parent;
     pid_t pid;
     int rc;
 
@@ -221,9 +275,10 @@ int work_run(char *const argv[], void (*line)(void *arg, const char *text), void
     if (pipe2(ends, O_CLOEXEC) != 0) {
         return -errno;
     }
+    parent = getpid();
     pid = fork();
     if (pid == 0) {
-        be_program(argv, ends[1]);
+        be_program(argv, ends[1], parent);
     }
     rc = pid < 0 ? -errno : 0;
     close(ends[1]);
@@ -317,6 +372,21 @@ int work_write(const char *base, const char *name, const char *text, mode_t mode
     return rc;
 }
 
+int work_open_inside(const char *root, const char *name)
+{
+    struct open_how how = { .flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK,
+                            .resolve = RESOLVE_IN_ROOT };
+    int dir = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    int fd = dir >= 0 ? (int)syscall(SYS_openat2, dir, name, &how, sizeof(how)) : -1;
+    int error = errno;
+
+    if (dir >= 0) {
+        close(dir);
+    }
+    errno = error;
+    return fd;
+}
+
 static unsigned long long tree_bytes;
 static unsigned long long tree_count;
 
@@ -370,25 +440,42 @@ int work_result(struct work *w, const char *path, bool is_forced, struct fail *f
         w->part[0] = '\0';
         return fail_set(f, -ENAMETOOLONG, "image", path, "the path is too long");
     }
+    guard_tell_path(&w->guard, w->part);
     n = open(w->part, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (n < 0) {
         n = -errno;
         w->part[0] = '\0';
+        guard_tell_path(&w->guard, "");
         return fail_set(f, n, "image", path, "cannot be made: %s", strerror(-n));
     }
     close(n);
     return 0;
 }
 
+/* What has a name after a crash of the machine, too, is complete. */
+static int flush(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int rc = fd >= 0 && fsync(fd) == 0 ? 0 : -errno;
+
+    if (fd >= 0) {
+        close(fd);
+    }
+    return rc;
+}
+
 int work_publish(struct work *w, const char *path, struct fail *f)
 {
-    int rc;
+    int rc = flush(w->part);
 
-    if (rename(w->part, path) != 0) {
+    if (rc == 0 && rename(w->part, path) != 0) {
         rc = -errno;
+    }
+    if (rc != 0) {
         return fail_set(f, rc, "image", path, "cannot be put in place: %s", strerror(-rc));
     }
     w->part[0] = '\0';
+    guard_tell_path(&w->guard, "");
     return 0;
 }
 

@@ -10,6 +10,7 @@
 #include <sys/types.h>
 
 #include "common/fail.h"
+#include "image/guard.h"
 
 #define WORK_PATH_MAX 1024 /* bytes of a path, with its end mark */
 #define WORK_LAST_MAX 512  /* bytes kept of the last lines that a program printed */
@@ -17,12 +18,20 @@
 struct work {
     char dir[WORK_PATH_MAX];  /* the temporary directory; empty: none */
     char part[WORK_PATH_MAX]; /* an unfinished result; empty: none */
+    struct guard guard;
 };
+
+/* For a work_begin() that follows: what to do first if this process is killed between
+   work_begin_outside() and work_end_outside(); called in another process. */
+void work_set_outside(void (*call)(void *arg), void *arg);
+void work_begin_outside(struct work *w);
+void work_end_outside(struct work *w);
 
 /*
  * Makes a directory under $TMPDIR, or /var/tmp (else /tmp) if that is not set, for `w`, and catches
- * SIGINT, SIGTERM and SIGHUP from here on.  0, or the failure: no such place, a path with
- * characters that other programs would take apart.
+ * SIGINT, SIGTERM and SIGHUP from here on.  Should this process be killed, what work_end() removes
+ * is removed when the programs that it has started have ended, too.  0, or the failure: no such
+ * place, a path with characters that other programs would take apart.
  */
 int work_begin(struct work *w, struct fail *f);
 
@@ -57,6 +66,10 @@ bool work_find_program(const char *name, char *out);
 
 /* Writes a file below `base`, with the directories that lead there.  0 or the failure. */
 int work_write(const char *base, const char *name, const char *text, mode_t mode, struct fail *f);
+
+/* Opens a file below `root` for reading as if that were the whole system: no link leads out of it,
+   and nothing waits for the far end of a pipe.  The descriptor, or -1 with errno. */
+int work_open_inside(const char *root, const char *name);
 
 /* Disk space that the files below a directory take, in bytes, and their number. */
 int work_tree_size(const char *dir, unsigned long long *bytes, unsigned long long *count);

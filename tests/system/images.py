@@ -50,9 +50,28 @@ def run_command(h, args):
     return "exit codes %s; %.1f s each" % (" ".join(str(r[1]) for r in rows), sorted(took)[len(took) // 2])
 
 
-def run_ends(h, _args):
-    """Ctrl-C destroys the guest; bad words are told before anything is made."""
+def run_killed(h):
+    """A `joist run` that is killed leaves neither its guest nor its files, whatever it was doing."""
+    before = h.sh("ls /tmp /var/tmp; losetup -a")
+    h.must("cp -r /tmp/r /tmp/rr; head -c 8000000 /dev/urandom >/tmp/rr/f")     # so that the making takes a while
+    for when in ("ls -d /*tmp/joist-image-*/disk.img /var/tmp/joist-image-*/disk.img 2>/dev/null | grep -q disk",
+                 "joist list killed >/dev/null 2>&1", "grep -q I-RUN /tmp/out"):
+        h.sh("rm -f /tmp/out; joist run --rootfs /tmp/rr --name killed -- sh -c 'echo I-RUN; sleep 1000' >/tmp/out 2>/dev/null </dev/null & "
+             "echo $! >/tmp/pid")
+        h.must("n=0; until %s; do n=$((n+1)); [ $n -lt 600 ] || break; sleep 0.1; done; [ $n -lt 600 ]" % when, 120)
+        h.must("kill -9 $(cat /tmp/pid)")
+        h.must("n=0; while joist list killed >/dev/null 2>&1 || ls -d /tmp/joist-image-* /var/tmp/joist-image-* 2>/dev/null | grep -q .; "
+               "do n=$((n+1)); [ $n -lt 900 ] || break; sleep 0.1; done; [ $n -lt 900 ]", 120)
+    h.sh("rm -rf /tmp/rr /tmp/out /tmp/pid")
+    after = h.sh("ls /tmp /var/tmp; losetup -a")
+    demand(before == after, "left behind: before %r, after %r" % (before, after))
+
+
+def run_ends(h, args):
+    """Ctrl-C destroys the guest; bad words are told before anything is made; killed: nothing stays (long form)."""
     small_root(h)
+    if args.long:
+        run_killed(h)
     h.send("joist run --rootfs /tmp/r --name ends -- sh -c 'echo I-RUN; sleep 1000'\n")
     h.expect("I-RUN\n", 90)
     h.send("\x03")

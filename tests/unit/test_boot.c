@@ -336,6 +336,61 @@ static void survives_damage(void **state)
     assert_int_equal(count_descriptors(), before);
 }
 
+/* A program in the place of the reader: what one does that the disk has taken over. */
+static void expect_distrusted(const char *script, int code, const char *cause)
+{
+    const struct boot_wish none = { { 0 }, { 0 }, 0 };
+    char path[256];
+
+    snprintf(path, sizeof(path), "%s/joist-extract", dir);
+    write_file("joist-extract", script, strlen(script));
+    assert_int_equal(chmod(path, 0700), 0);
+    expect_refused(&none, code, cause);
+}
+
+static void distrusts_reader(void **state)
+{
+    char *libexec = strdup(getenv("JOIST_LIBEXEC"));
+    int before = count_descriptors();
+    int kept = dup(STDERR_FILENO);
+    struct stat st;
+    int log;
+
+    (void)state;
+    write_file("disk", "nothing", 7);
+    write_file("log", "", 0);
+    setenv("JOIST_LIBEXEC", dir, 1);
+    {
+        char path[256];
+
+        snprintf(path, sizeof(path), "%s/log", dir);
+        log = open(path, O_RDWR | O_CLOEXEC);
+    }
+    assert_true(log >= 0);
+    dup2(log, STDERR_FILENO);
+    expect_distrusted("#!/bin/sh\necho ok /vmlinuz 1 \n", -EFBIG, "a kernel of 0 and");
+    expect_distrusted("#!/bin/sh\nhead -c 67108865 /dev/zero >&4\necho ok /vmlinuz 1 \n", -EFBIG,
+                      "a kernel of 67108865 and");
+    expect_distrusted("#!/bin/sh\necho x >&4; echo ok x; exit 1\n", -EIO, "x");
+    expect_distrusted("#!/bin/sh\necho x >&4; echo okay\n", -EIO, "its reader said nothing");
+    expect_distrusted("#!/bin/sh\nprintf 'disk a\\033[2Jb\\nok c'; exit 1\n", -EINVAL, "a?[2Jb");
+    expect_distrusted("#!/bin/sh\nhead -c 1000000 /dev/zero; exit 1\n", -EIO, "");
+    expect_distrusted("#!/bin/sh\necho x >&4; echo ok x; kill -9 $$\n", -EIO,
+                      "stopped by signal 9");
+    /* what it was not given, it does not have: nobody's log, no other file of joistd */
+    expect_distrusted("#!/bin/sh\necho noise >&2; cat >&2; cat <&7 && exit 0\n"
+                      "read a </proc/self/oom_score_adj; echo \"disk adj=$a\"; exit 1\n",
+                      -EINVAL, "adj=1000");
+    dup2(kept, STDERR_FILENO);
+    assert_int_equal(fstat(log, &st), 0);
+    assert_int_equal(st.st_size, 0);
+    close(kept);
+    close(log);
+    assert_int_equal(count_descriptors(), before);
+    setenv("JOIST_LIBEXEC", libexec, 1);
+    free(libexec);
+}
+
 static void reads_words(void **state)
 {
     static const char *const bad[] = { "",
@@ -378,6 +433,7 @@ int main(void)
         cmocka_unit_test(refuses_others_by_name),
         cmocka_unit_test(refuses_without_kernel),
         cmocka_unit_test(survives_damage),
+        cmocka_unit_test(distrusts_reader),
         cmocka_unit_test(reads_words),
     };
 

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -20,6 +21,7 @@
 #include "image/aptconf.h"
 #include "image/cpio.h"
 #include "image/ext4.h"
+#include "image/progress.h"
 #include "image/ramdisk.h"
 #include "image/rootfs.h"
 #include "image/work.h"
@@ -177,6 +179,92 @@ static void ramdisks(void **state)
           w.dir);
     assert_int_equal(ramdisk_kernel_version(kernel, version), 0);
     assert_string_equal(version, "6.1.0-x");
+    work_end(&w);
+}
+
+/* Links of a root that nobody trusts: neither a file of this machine nor a pipe gets into the
+ * ramdisk of its guest, and a link to a place inside it works. */
+static void hostile_modules(void **state)
+{
+    struct work w;
+    struct fail f = { 0 };
+    char version[RAMDISK_VERSION_MAX];
+    char path[WORK_PATH_MAX];
+    char init[WORK_PATH_MAX];
+    char root[WORK_PATH_MAX];
+
+    (void)state;
+    assert_int_equal(work_begin(&w, &f), 0);
+    work_path(&w, "rd", path);
+    work_path(&w, "init", init);
+    work_path(&w, "root", root);
+    shell("cd %s && echo secret >secret && echo program >init && mkdir -p root/else/modules/6.1/k "
+          "&& ln -s /else root/lib && cd root/else/modules/6.1 && echo crc >k/crc32c_generic.ko && "
+          "printf 'k/xen-blkfront.ko:\nk/crc32c_generic.ko:\n' >modules.dep && "
+          "echo kernel/fs/ext4.ko >modules.builtin && ln -s /front k/xen-blkfront.ko && "
+          "echo inside >../../../front",
+          w.dir);
+    assert_int_equal(ramdisk_make("6.1", root, init, path, &f), 0);
+    shell("grep -q inside %s", path);
+    shell("ln -sf %s/secret %s/else/modules/6.1/k/xen-blkfront.ko", w.dir, root);
+    assert_int_equal(ramdisk_make("6.1", root, init, path, &f), -ENOENT);
+    assert_int_equal(access(path, F_OK), -1);
+    f = (struct fail){ 0 };
+    shell("cd %s/else/modules/6.1/k && rm xen-blkfront.ko && mkfifo xen-blkfront.ko", root);
+    assert_int_equal(ramdisk_make("6.1", root, init, path, &f), -EINVAL);
+    /* a version that would be a way out */
+    shell("cd %s && head -c 2000 /dev/zero >k && printf HdrS | dd of=k bs=1 seek=514 conv=notrunc "
+          "2>/dev/null && printf '\020\001' | dd of=k bs=1 seek=526 conv=notrunc 2>/dev/null && "
+          "printf '.. #1' | dd of=k bs=1 seek=784 conv=notrunc 2>/dev/null",
+          w.dir);
+    work_path(&w, "k", path);
+    assert_int_equal(ramdisk_kernel_version(path, version), -ENOEXEC);
+    work_end(&w);
+}
+
+static int make_root(struct work *w, struct rootfs_spec *spec, struct fail *f)
+{
+    char disk[WORK_PATH_MAX];
+    struct rootfs out;
+
+    *f = (struct fail){ 0 };
+    work_path(w, "disk.img", disk);
+    unlink(disk);
+    return rootfs_make(w, spec, &out, f);
+}
+
+/* What cannot be put into the disk is told, and no other command than the one given is run. */
+static void roots(void **state)
+{
+    char *command[] = { (char *)"true", NULL };
+    struct work w;
+    struct fail f = { 0 };
+    char root[WORK_PATH_MAX];
+    struct progress bar = { .is_quiet = true };
+    struct rootfs_spec spec = {
+        .root = root, .command = command, .size = 16 * MIB, .progress = &bar
+    };
+
+    (void)state;
+    assert_int_equal(work_begin(&w, &f), 0);
+    work_path(&w, "root", root);
+    setenv("JOIST_LIBEXEC", w.dir, 1);
+    shell("cd %s && echo program >joist-run-init && mkdir -p root/.joist && echo evil "
+          ">root/.joist/argv",
+          w.dir);
+    assert_int_equal(make_root(&w, &spec, &f), -EEXIST);
+    assert_non_null(strstr(f.cause, "it holds /.joist"));
+    shell("rm -r %s/.joist && ln -s /else %s/.joist", root, root);
+    assert_int_equal(make_root(&w, &spec, &f), -EEXIST);
+    shell("rm %s/.joist && truncate -s 65M %s/vmlinuz", root, root);
+    assert_int_equal(make_root(&w, &spec, &f), -EFBIG);
+    assert_non_null(strstr(f.cause, "its kernel cannot be read"));
+    shell("rm %s/vmlinuz && mkfifo %s/vmlinuz", root, root);
+    assert_int_equal(make_root(&w, &spec, &f), -EINVAL);
+    shell("rm %s/vmlinuz && yes | head -c 20000000 >%s/joist-run-init", root, w.dir);
+    assert_int_equal(make_root(&w, &spec, &f), -ENOSPC);
+    assert_non_null(strstr(f.cause, "the command cannot be put into its disk"));
+    unsetenv("JOIST_LIBEXEC");
     work_end(&w);
 }
 
@@ -362,6 +450,85 @@ static void results(void **state)
     work_end(&other);
 }
 
+static void touch(void *arg)
+{
+    close(open(arg, O_WRONLY | O_CREAT, 0600));
+}
+
+/* In a child: begins work, and is killed while a program runs. */
+static pid_t start_worker(const char *base, bool is_outside, int said)
+{
+    char *slow[] = { (char *)"sh", (char *)"-c", (char *)"touch \"$0\"; sleep 1; touch \"$0.late\"",
+                     NULL, NULL };
+    char path[WORK_PATH_MAX + 8];
+    char mark[WORK_PATH_MAX + 8];
+    struct work w;
+    struct fail f = { 0 };
+    pid_t pid = fork();
+
+    assert_true(pid >= 0);
+    if (pid != 0) {
+        return pid;
+    }
+    snprintf(path, sizeof(path), "%s/result", base);
+    snprintf(mark, sizeof(mark), "%s/outside", base);
+    setenv("TMPDIR", base, 1);
+    dup2(said, STDERR_FILENO);
+    work_set_outside(touch, mark);
+    if (work_begin(&w, &f) != 0 || work_result(&w, path, false, &f) != 0) {
+        _exit(1);
+    }
+    if (is_outside) {
+        work_begin_outside(&w);
+    }
+    snprintf(path, sizeof(path), "%s/runs", base);
+    slow[3] = path;
+    work_run(slow, NULL, NULL, NULL);
+    _exit(2);
+}
+
+/* Killed in the middle: the programs that ran end, then the files go, and what is outside. */
+static void killed(void **state)
+{
+    struct work w;
+    struct fail f = { 0 };
+    struct timespec step = { .tv_nsec = 10 * 1000 * 1000 };
+    char line[2 * WORK_PATH_MAX];
+    char runs[WORK_PATH_MAX];
+    int ends[2];
+    int round;
+    int waited;
+    char byte;
+    pid_t pid;
+
+    (void)state;
+    assert_int_equal(work_begin(&w, &f), 0);
+    work_path(&w, "runs", runs);
+    for (round = 0; round < 2; round++) {
+        assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+        pid = start_worker(w.dir, round == 1, ends[1]);
+        close(ends[1]);
+        for (waited = 0; access(runs, F_OK) != 0; waited++) {
+            assert_true(waited < 1000);
+            nanosleep(&step, NULL);
+        }
+        shell("test $(ls -d %s/joist-image-* %s/result.part-* | wc -l) = 2", w.dir, w.dir);
+        kill(pid, SIGKILL);
+        assert_int_equal(waitpid(pid, NULL, 0), pid);
+        assert_int_equal(read(ends[0], &byte, 1), 0); /* nobody holds up those who read from us */
+        close(ends[0]);
+        snprintf(line, sizeof(line), "ls %s | grep -q -e joist-image -e part", w.dir);
+        for (waited = 0; system(line) == 0; waited++) {
+            assert_true(waited < 1000);
+            nanosleep(&step, NULL);
+        }
+        shell("cd %s && test ! -e runs.late && test $(ls outside 2>/dev/null | wc -l) = %d && rm "
+              "runs",
+              w.dir, round);
+    }
+    work_end(&w);
+}
+
 /* A signal stops a program that runs, which is told and waited for; nothing is begun afterwards. */
 static void stopping(void **state)
 {
@@ -387,10 +554,17 @@ static void stopping(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sizes),        cmocka_unit_test(sources),
-        cmocka_unit_test(modules),      cmocka_unit_test(ramdisks),
-        cmocka_unit_test(programs),     cmocka_unit_test(results),
-        cmocka_unit_test(file_systems), cmocka_unit_test(owners),
+        cmocka_unit_test(sizes),
+        cmocka_unit_test(sources),
+        cmocka_unit_test(modules),
+        cmocka_unit_test(ramdisks),
+        cmocka_unit_test(programs),
+        cmocka_unit_test(results),
+        cmocka_unit_test(file_systems),
+        cmocka_unit_test(owners),
+        cmocka_unit_test(hostile_modules),
+        cmocka_unit_test(roots),
+        cmocka_unit_test(killed),
         cmocka_unit_test(stopping), /* the last: all is stopped */
     };
 

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Tests of what passes between `joist run` and its guest's terminal, on one of this machine. */
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -12,6 +14,7 @@
 #include <string.h>
 #include <sys/wait.h>
 #include <termios.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -311,6 +314,104 @@ static __attribute__((noinline)) void try_slow_reader(void)
     assert_true(most > FLOOD / 2); /* it waited here, not at the guest's end */
 }
 
+/* A standard output that takes no more is told, one whose reader has left is not. */
+static void full_output(void **state)
+{
+    int full = open("/dev/full", O_WRONLY | O_CLOEXEC);
+    int kept = dup(STDOUT_FILENO);
+    struct stream s;
+    bool has_hung_up;
+    int ends[2];
+    int out[2];
+
+    (void)state;
+    assert_int_equal(pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
+    assert_int_equal(pipe2(out, O_CLOEXEC), 0);
+    close(out[0]);
+    fflush(stdout);
+    signal(SIGPIPE, SIG_IGN);
+    for (; full >= 0; full = full == out[1] ? -1 : out[1]) {
+        assert_int_equal(stream_begin(&s), 0);
+        s.tty = dup(ends[0]);
+        s.is_input_over = true;
+        assert_true(wire_tell_ready(ends[1]));
+        assert_int_equal(write(ends[1], "lost", 4), 4);
+        dup2(full, STDOUT_FILENO);
+        while (stream_turn(&s, 50, &has_hung_up)) {
+        }
+        dup2(kept, STDOUT_FILENO);
+        assert_true(s.is_output_over);
+        assert_int_equal(s.output_error, full == out[1] ? 0 : ENOSPC);
+        assert_int_equal(stream_waiting(&s), 0);
+        stream_end(&s);
+    }
+    close(out[1]);
+    close(ends[0]);
+    close(ends[1]);
+    close(kept);
+}
+
+/* A guest that writes without end while nobody reads, and that cannot be made to wait: so much is
+ * kept, no processor is used up, and it goes on when the reader does. */
+static void endless_output(void **state)
+{
+    static char data[1 << 16];
+    int kept = dup(STDOUT_FILENO);
+    struct timespec begun;
+    struct timespec ended;
+    bool has_hung_up;
+    struct stream s;
+    int ends[2];
+    int out[2];
+    pid_t pid;
+    int turn;
+
+    (void)state;
+    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+    assert_int_equal(pipe2(out, O_CLOEXEC), 0);
+    pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        alarm(60);
+        close(ends[0]);
+        signal(SIGPIPE, SIG_DFL);
+        while (wire_tell_ready(ends[1]) && write(ends[1], data, sizeof(data)) > 0) {
+        }
+        _exit(0);
+    }
+    close(ends[1]);
+    assert_int_equal(stream_begin(&s), 0);
+    s.tty = ends[0];
+    s.is_input_over = true;
+    fflush(stdout);
+    dup2(out[1], STDOUT_FILENO);
+    for (turn = 0; turn < 100000 && !s.is_full; turn++) {
+        (void)stream_turn(&s, 1000, &has_hung_up);
+    }
+    clock_gettime(CLOCK_MONOTONIC, &begun);
+    has_hung_up = stream_turn(&s, 100, &has_hung_up) || has_hung_up;
+    clock_gettime(CLOCK_MONOTONIC, &ended);
+    dup2(kept, STDOUT_FILENO);
+    assert_true(s.is_full);
+    assert_false(has_hung_up);
+    assert_in_range(stream_waiting(&s), STREAM_FULL, STREAM_MOST);
+    assert_true((ended.tv_sec - begun.tv_sec) * 1000 + (ended.tv_nsec - begun.tv_nsec) / 1000000 >=
+                90);
+    assert_true(read(out[0], data, sizeof(data)) > 0);
+    dup2(out[1], STDOUT_FILENO);
+    for (turn = 0; turn < 3; turn++) {
+        (void)stream_turn(&s, 100, &has_hung_up);
+    }
+    dup2(kept, STDOUT_FILENO);
+    assert_in_range(stream_waiting(&s), STREAM_FULL, STREAM_MOST);
+    stream_end(&s);
+    kill(pid, SIGKILL);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    close(out[0]);
+    close(out[1]);
+    close(kept);
+}
+
 static void input(void **state)
 {
     (void)state;
@@ -335,10 +436,9 @@ static void slow_reader(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(mark),
-        cmocka_unit_test(input),
-        cmocka_unit_test(output),
-        cmocka_unit_test(slow_reader),
+        cmocka_unit_test(mark),        cmocka_unit_test(input),
+        cmocka_unit_test(output),      cmocka_unit_test(slow_reader),
+        cmocka_unit_test(full_output), cmocka_unit_test(endless_output),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
