@@ -119,7 +119,7 @@ static int image_ramdisk(struct cli *c, const struct parsed *p)
                  rc == -ENOEXEC ? "no bzImage that tells its version" : strerror(-rc));
     } else {
         program_find("joist-run-init", init, sizeof(init));
-        ramdisk_make(version, p->value['M'] != NULL ? p->value['M'] : "", init, p->words[1], &f);
+        ramdisk_make(version, p->value['M'] != NULL ? p->value['M'] : "/", init, p->words[1], &f);
     }
     return f.code == 0 ? EXIT_DONE : say_fail(&f);
 }

@@ -25,10 +25,11 @@
 
 #define EXIT_RUN_FAILED 125 /* joist could not run the command, as other such programs say it */
 
-#define TTY_WAIT_MS 15000 /* for the console daemon to show the guest's terminal */
-#define TTY_STEP_MS 20
-#define ASK_MS      200 /* between questions whether the guest has ended */
-#define ROOT_LEAST  (UINT64_C(16) << 20)
+#define TTY_WAIT_MS    15000 /* for the console daemon to show the guest's terminal */
+#define TTY_STEP_MS    20
+#define DAEMON_WAIT_MS 15000 /* for joistd to answer again */
+#define ASK_MS         200   /* between questions whether the guest has ended */
+#define ROOT_LEAST     (UINT64_C(16) << 20)
 
 struct running {
     struct cli *c;
@@ -80,6 +81,28 @@ static bool open_tty(struct running *r)
         tcsetattr(*tty, TCSANOW, &raw);
     }
     return *tty >= 0;
+}
+
+/* Our guest's end.  joistd may be starting again at this moment: it is given time. */
+static void destroy(struct running *r)
+{
+    json_t *reply = NULL;
+    unsigned int waited;
+    bool is_answered = false;
+
+    for (waited = 0; waited < DAEMON_WAIT_MS && !is_answered; waited += ASK_MS) {
+        is_answered = about(r, "destroy", &reply) || reply != NULL;
+        json_decref(reply);
+        if (!is_answered) {
+            poll(NULL, 0, ASK_MS);
+        }
+    }
+    if (!is_answered) {
+        fprintf(stderr,
+                "joist: run: %s: the guest is left: joistd does not answer; when it does, "
+                "joist destroy %s\n",
+                r->name, r->name);
+    }
 }
 
 /* Asks whether the guest has ended; preserved, so that nothing of its output is lost. */
@@ -181,15 +204,14 @@ static int start(struct running *r, const struct parsed *p, const struct rootfs 
                     r->stream.tty < 0 ? "it has no terminal; see whether joist-consoled runs"
                                       : "it cannot be started");
         }
-        about(r, "destroy", NULL);
+        destroy(r);
         return EXIT_RUN_FAILED;
     }
     return 0;
 }
 
-#define CLEAR_MS                                                                     \
-    60000 /* for a guest that is being built when we are killed to appear and to end \
-           */
+/* For a guest that is being built when we are killed to appear and to end. */
+#define CLEAR_MS 60000
 
 /*
  * In another process, when this one has been killed: destroys our guest, not another one of its
@@ -243,8 +265,9 @@ static int run_guest(struct running *r, const struct parsed *p, const struct roo
     work_begin_outside(r->work);
     rc = start(r, p, fs);
     if (rc == 0) {
+        r->c->is_quiet = true; /* the guest runs on while joistd starts again */
         stream(r);
-        about(r, "destroy", NULL);
+        destroy(r);
     }
     work_end_outside(r->work);
     if (rc != 0) {

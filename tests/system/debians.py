@@ -126,7 +126,7 @@ def dom0_esp(path):
     return esp
 
 
-def drive(path, number, options="snapshot=on"):
+def drive(path, number, options="snapshot=on,cache=unsafe"):
     return ["-drive", "file=%s,format=raw,if=none,id=d%d,%s" % (path, number, options),
             "-device", "virtio-blk-pci,drive=d%d" % number]
 
@@ -154,7 +154,8 @@ def log_in(m, host, timeout):
     m.expect("Password: ", 60)
     m.send(PASSWORD + "\n")
     m.expect(r"root@%s:~# " % host, 90)
-    m.cmd("stty -echo; PS1=; export TERM=dumb SYSTEMD_PAGER=cat")
+    # what the kernel finds worth saying on a slow machine is not part of a command's output
+    m.cmd("stty -echo; PS1=; export TERM=dumb SYSTEMD_PAGER=cat; dmesg -n 1")
 
 
 def leave_guest(m):
@@ -268,8 +269,10 @@ def new_kernel(_host, args):
     def upgrade(m):
         runs(old)(m)
         m.must("mount -o ro /dev/xvdb /mnt", 60)
+        # a ramdisk for this machine alone is made in a third of the time
+        m.must("echo MODULES=dep >/etc/initramfs-tools/conf.d/dep")
         t = time.monotonic()
-        m.must("DEBIAN_FRONTEND=noninteractive dpkg -i /mnt/linux-image-*.deb", 1500)
+        m.must("DEBIAN_FRONTEND=noninteractive dpkg --force-unsafe-io -i /mnt/linux-image-*.deb", 1500)
         took.append(time.monotonic() - t)
         m.must("umount /mnt")
         m.send("reboot\n")
