@@ -289,7 +289,7 @@ static int bootstrap_failed(struct build *b, int rc, const char *last)
     if (rc < 0) {
         return fail_set(f, rc, "image", "mmdebstrap", "cannot be started: %s", strerror(-rc));
     }
-    if (strstr(last, "No space left") != NULL || strstr(b->reason, "No space left") != NULL) {
+    if (strstr(last, WORK_FULL) != NULL || strstr(b->reason, WORK_FULL) != NULL) {
         fail_set(f, -ENOSPC, "image", b->work.dir, "the file system is full");
         return fail_remedy(f, "set TMPDIR to a directory with 2 GiB of room");
     }

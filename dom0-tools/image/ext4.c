@@ -225,6 +225,8 @@ int ext4_make(const struct ext4_spec *spec, const char *path, struct fail *f)
     if (rc != 0 && strstr(f->cause, "allocate") != NULL) {
         f->code = -ENOSPC;
         fail_remedy(f, "give a larger --size");
+    } else if (rc == -ENOSPC) {
+        work_no_room(f);
     }
     return f->code;
 }

@@ -217,7 +217,8 @@ static int run_debugfs(char *const argv[], const char *root, struct fail *f)
     if (complaint[0] != '\0') {
         fail_set(f, -ENOSPC, "mkfs", root, "the command cannot be put into its disk: %.200s",
                  complaint);
-        return fail_remedy(f, "give a larger --size");
+        return strstr(complaint, WORK_FULL) != NULL ? work_no_room(f)
+                                                    : fail_remedy(f, "give a larger --size");
     }
     return 0;
 }

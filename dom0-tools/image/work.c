@@ -315,8 +315,14 @@ int work_must(char *const argv[], const char *phase, const char *package, struct
         fail_set(f, -ENOENT, phase, argv[0], "this program is missing");
         return fail_remedy(f, "install the package %s", package);
     }
-    return fail_set(f, strstr(last, "No space left") != NULL ? -ENOSPC : -EIO, phase, argv[0],
+    return fail_set(f, strstr(last, WORK_FULL) != NULL ? -ENOSPC : -EIO, phase, argv[0],
                     "ended with %d: %.250s", rc, last);
+}
+
+int work_no_room(struct fail *f)
+{
+    return fail_remedy(f, "a disk of this machine is full: make room, or set TMPDIR to a directory "
+                          "with room");
 }
 
 bool work_find_program(const char *name, char *out)

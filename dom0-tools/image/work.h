@@ -61,6 +61,10 @@ void work_set_tick(void (*call)(void *arg), void *arg);
    program comes from, for the remedy. */
 int work_must(char *const argv[], const char *phase, const char *package, struct fail *f);
 
+/* What programs print where a file system of this machine is full, and what helps. */
+#define WORK_FULL "No space left"
+int work_no_room(struct fail *f);
+
 /* Finds a program in PATH; its path into out[WORK_PATH_MAX] unless that is NULL.  False: none. */
 bool work_find_program(const char *name, char *out);
 

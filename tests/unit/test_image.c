@@ -2,6 +2,7 @@
 /* Tests of the makers of images: sizes, sources, modules, archives, file systems, programs. */
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -11,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -265,6 +267,71 @@ static void roots(void **state)
     assert_int_equal(make_root(&w, &spec, &f), -ENOSPC);
     assert_non_null(strstr(f.cause, "the command cannot be put into its disk"));
     unsetenv("JOIST_LIBEXEC");
+    work_end(&w);
+}
+
+/* In a child: makes a root disk below `base`, where 12 MiB fit, of a root and a first process that
+ * have so many bytes.  0 if it was refused for want of room, with the right advice. */
+static int make_without_room(const char *base, const char *root_bytes, const char *init_bytes)
+{
+    char *command[] = { (char *)"true", NULL };
+    struct progress bar = { .is_quiet = true };
+    struct rootfs_spec spec = { .command = command, .size = 64 * MIB, .progress = &bar };
+    char root[WORK_PATH_MAX + 16];
+    struct fail f = { 0 };
+    struct work w;
+    int rc;
+
+    if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+        mount("none", base, "tmpfs", 0, "size=12m") != 0) {
+        return 77;
+    }
+    snprintf(root, sizeof(root), "%s/../root", base);
+    spec.root = root;
+    shell("cd %s/.. && mkdir -p root && yes | head -c %s >root/f && yes | head -c %s "
+          ">joist-run-init",
+          base, root_bytes, init_bytes);
+    snprintf(root, sizeof(root), "%s/..", base);
+    setenv("JOIST_LIBEXEC", root, 1);
+    snprintf(root, sizeof(root), "%s/../root", base);
+    setenv("TMPDIR", base, 1);
+    rc = work_begin(&w, &f) != 0 ? 1 : make_root(&w, &spec, &f) == -ENOSPC ? 0 : 2;
+    rc = rc == 0 && strstr(f.remedy, "set TMPDIR") == NULL ? 3 : rc;
+    if (rc != 0) {
+        fprintf(stderr, "%d: %s: %s; %s\n", rc, f.object, f.cause, f.remedy);
+    }
+    work_end(&w);
+    return rc;
+}
+
+static void full_disk(void **state)
+{
+    static const char *const bytes[2][2] = { { "20000000", "1000" }, { "1000", "20000000" } };
+    struct work w;
+    struct fail f = { 0 };
+    char base[WORK_PATH_MAX];
+    int status = 0;
+    pid_t pid;
+    int i;
+
+    (void)state;
+    assert_int_equal(work_begin(&w, &f), 0);
+    work_path(&w, "small", base);
+    assert_int_equal(mkdir(base, 0700), 0);
+    for (i = 0; i < 2; i++) {
+        pid = fork();
+        assert_true(pid >= 0);
+        if (pid == 0) {
+            _exit(make_without_room(base, bytes[i][0], bytes[i][1]));
+        }
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_true(WIFEXITED(status));
+        if (WEXITSTATUS(status) == 77) {
+            print_message("no mounts here\n");
+            break;
+        }
+        assert_int_equal(status, 0);
+    }
     work_end(&w);
 }
 
@@ -554,17 +621,12 @@ static void stopping(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sizes),
-        cmocka_unit_test(sources),
-        cmocka_unit_test(modules),
-        cmocka_unit_test(ramdisks),
-        cmocka_unit_test(programs),
-        cmocka_unit_test(results),
-        cmocka_unit_test(file_systems),
-        cmocka_unit_test(owners),
-        cmocka_unit_test(hostile_modules),
-        cmocka_unit_test(roots),
-        cmocka_unit_test(killed),
+        cmocka_unit_test(sizes),           cmocka_unit_test(sources),
+        cmocka_unit_test(modules),         cmocka_unit_test(ramdisks),
+        cmocka_unit_test(programs),        cmocka_unit_test(results),
+        cmocka_unit_test(file_systems),    cmocka_unit_test(owners),
+        cmocka_unit_test(hostile_modules), cmocka_unit_test(roots),
+        cmocka_unit_test(full_disk),       cmocka_unit_test(killed),
         cmocka_unit_test(stopping), /* the last: all is stopped */
     };
 
