@@ -240,6 +240,10 @@ static int add_command(const struct work *w, const struct rootfs_spec *spec, con
     work_path(w, "argv", words);
     work_path(w, "debugfs.cmd", script);
     program_find("joist-run-init", init, sizeof(init));
+    if (access(init, R_OK) != 0) {
+        fail_set(f, -errno, "run", init, "cannot be read: %s", strerror(errno));
+        return fail_remedy(f, "this installation of joist is not complete");
+    }
     file = fopen(words, "we");
     for (i = 0; file != NULL && spec->command[i] != NULL; i++) {
         bytes += strlen(spec->command[i]) + 1;

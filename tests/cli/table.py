@@ -244,6 +244,7 @@ BAD += [
     ("joist run --rootfs {d}", 2, "", r"^joist: run: a word is missing; usage: joist run ", ""),
     ("joist run --json --rootfs {d}/none -- true", 125, "", r"^joist: run: .*/none: is no directory or archive: No such file", ""),
     ("joist run --rootfs {d} --size 1M -- true", 2, "", r'^joist: size "1M": .* from 16M on$', ""),
+    ("joist run --rootfs {d}/log -- true", 125, "", r"^joist: run: .*/joist-run-init: cannot be read: No such file or directory; this inst", ""),
     ("joist --socket {d}/none run --rootfs {d} -- true", 3, "", r"^joist: daemon: .*/none: No such file or directory; ", ""),
     (f"{C} firmware=ovmf", 1, "", r'firmware = "ovmf": only "pvgrub64" exists on this hypervisor; write firmware', ""),
     (f"{C} firmware=pvgrub64", 1, "", r'firmware = "pvgrub64": a kernel is given too; remove one of them$', ""),
