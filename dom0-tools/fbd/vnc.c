@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <rfb/rfbregion.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -64,6 +65,91 @@ static void mark(void *arg, const struct area *a)
     rfbMarkRectAsModified(v->screen, (int)a->left, (int)a->top, (int)a->right, (int)a->bottom);
 }
 
+/* The copy is held as long as pictures are made from it, and a little longer. */
+static void hold(struct vnc *v)
+{
+    if (v->shadow.held_count > 0) {
+        evloop_arm(v->loop, &v->rest, VNC_REST_MS);
+    }
+}
+
+static void on_rest(struct ev_timer *src)
+{
+    struct vnc *v = src->owner;
+
+    shadow_forget(&v->shadow);
+}
+
+/* The library is about to encode what a viewer has asked for: those tiles must be in our copy. */
+static void before_update(rfbClientPtr cl)
+{
+    struct vnc *v = vnc_of(cl);
+    sraRect r;
+
+    if (!v->fb) {
+        return; /* black */
+    }
+    sraRegionPtr wanted = sraRgnCreateRgn(cl->modifiedRegion);
+    (void)sraRgnAnd(wanted, cl->requestedRegion);
+    sraRectangleIterator *i = sraRgnGetIterator(wanted);
+    while (sraRgnIteratorNext(i, &r)) {
+        const struct area a = { .left = (uint32_t)r.x1,
+                                .top = (uint32_t)r.y1,
+                                .right = (uint32_t)r.x2,
+                                .bottom = (uint32_t)r.y2 };
+
+        if (shadow_fill(&v->shadow, v->fb, &a, mark, v) > 0) {
+            v->is_news = true;
+        }
+    }
+    sraRgnReleaseIterator(i);
+    sraRgnDestroy(wanted);
+    hold(v);
+}
+
+/* Frees what the library has scaled for viewers that are gone. */
+static void free_scaled(rfbScreenInfoPtr s)
+{
+    while (s->scaledScreenNext && s->scaledScreenNext->scaledScreenRefCount <= 0) {
+        rfbScreenInfoPtr old = s->scaledScreenNext;
+
+        s->scaledScreenNext = old->scaledScreenNext;
+        free(old->frameBuffer);
+        free(old);
+    }
+}
+
+/*
+ * The library reads what viewers say, sends them what has changed, and lets go of who has left.
+ *
+ * A viewer that wants the picture scaled is let go, too: the library keeps a scaled picture's size
+ * and depth when the guest changes those of the screen, and then divides by zero or writes beyond
+ * the picture's end. Viewers scale by themselves.
+ */
+static void serve(struct vnc *v)
+{
+    bool is_refused = false;
+    rfbClientPtr cl;
+
+    do {
+        v->is_news = false;
+        (void)rfbProcessEvents(v->screen, 0);
+    } while (v->is_news); /* seen while one was served: others may have been served before */
+    rfbClientIteratorPtr i = rfbGetClientIterator(v->screen);
+    while ((cl = rfbClientIteratorNext(i)) != NULL) {
+        if (cl->scaledScreen != v->screen) {
+            log_warn("a viewer asks for a scaled picture, which is not served");
+            rfbCloseClient(cl);
+            is_refused = true;
+        }
+    }
+    rfbReleaseClientIterator(i);
+    if (is_refused) {
+        (void)rfbProcessEvents(v->screen, 0);
+        free_scaled(v->screen);
+    }
+}
+
 static void look(struct vnc *v)
 {
     struct area area = v->damage;
@@ -75,7 +161,8 @@ static void look(struct vnc *v)
         return;
     }
     if (!area_is_empty(&area) && shadow_update(&v->shadow, v->fb, &area, mark, v) > 0) {
-        (void)rfbProcessEvents(v->screen, 0);
+        hold(v);
+        serve(v);
     }
     if (v->must_poll && v->client_count > 0) {
         v->damage = (struct area){ .right = v->shadow.width, .bottom = v->shadow.height };
@@ -101,12 +188,6 @@ void vnc_damage(struct vnc *v, const struct area *area)
     } else if (v->refresh.due_ms == 0) {
         evloop_arm(v->loop, &v->refresh, VNC_FRAME_MS - passed);
     }
-}
-
-static void look_at_all(struct vnc *v)
-{
-    v->damage = (struct area){ .right = v->shadow.width, .bottom = v->shadow.height };
-    look(v);
 }
 
 void vnc_show(struct vnc *v, struct guestfb *fb, bool must_poll)
@@ -136,18 +217,17 @@ void vnc_show(struct vnc *v, struct guestfb *fb, bool must_poll)
     rfbReleaseClientIterator(i);
     shadow_close(&old);
     mark(v, &(struct area){ .right = width, .bottom = height });
-    look_at_all(v);
-    (void)rfbProcessEvents(v->screen, 0);
+    v->damage = (struct area){ 0 };
+    look(v); /* from now on, if the guest has to be looked at */
+    serve(v);
 }
 
 /* --- viewers ------------------------------------------------------------------------------ */
 
 static void on_client(struct ev_fd *src, short revents)
 {
-    const rfbClientRec *cl = src->owner;
-
     (void)revents;
-    (void)rfbProcessEvents(cl->screen, 0); /* src may be gone afterwards */
+    serve(vnc_of(src->owner)); /* src may be gone afterwards */
 }
 
 static void client_gone(rfbClientPtr cl)
@@ -162,6 +242,7 @@ static void client_gone(rfbClientPtr cl)
     guestkbd_release(v->kbd);
     if (v->client_count == 0) {
         evloop_disarm(v->loop, &v->refresh);
+        evloop_disarm(v->loop, &v->rest);
         shadow_forget(&v->shadow);
     }
 }
@@ -177,7 +258,8 @@ static enum rfbNewClientAction new_client(rfbClientPtr cl)
     cl->clientGoneHook = client_gone;
     v->client_count++;
     if (v->client_count == 1) {
-        look_at_all(v);
+        v->damage = (struct area){ 0 }; /* it gets everything */
+        look(v);
     }
     return RFB_CLIENT_ACCEPT;
 }
@@ -231,6 +313,7 @@ int vnc_open(struct vnc *v, struct evloop *loop, struct guestkbd *kbd, const cha
     (void)snprintf(v->password, sizeof(v->password), "%s", password);
     v->passwords[0] = v->password;
     v->refresh = (struct ev_timer){ .handler = on_refresh, .owner = v };
+    v->rest = (struct ev_timer){ .handler = on_rest, .owner = v };
     int rc = shadow_open(&v->shadow, EMPTY_WIDTH, EMPTY_HEIGHT, 4);
     if (rc < 0) {
         return rc;
@@ -249,6 +332,8 @@ int vnc_open(struct vnc *v, struct evloop *loop, struct guestkbd *kbd, const cha
     s->deferUpdateTime = 0; /* nothing is put off: the library has no timer here */
     s->deferPtrUpdateTime = 0;
     s->maxClientWait = VNC_PATIENCE_MS;
+    s->maxRectsPerUpdate = 0; /* many changes are never sent as the one area around them */
+    s->displayHook = before_update;
     s->port = 0; /* sockets are ours: see listen.c */
     s->ipv6port = 0;
     s->autoPort = FALSE;
@@ -276,6 +361,7 @@ void vnc_listen(struct vnc *v, int fd)
 void vnc_close(struct vnc *v)
 {
     evloop_disarm(v->loop, &v->refresh);
+    evloop_disarm(v->loop, &v->rest);
     for (unsigned int i = 0; i < v->listener_count; i++) {
         evloop_del(v->loop, &v->listeners[i]);
         close(v->listeners[i].fd);

@@ -16,6 +16,7 @@
 #define VNC_CLIENTS_MAX  16
 #define VNC_FRAME_MS     33   /* between two looks at a screen that keeps changing */
 #define VNC_POLL_MS      100  /* between looks at a guest that does not tell what it changes */
+#define VNC_REST_MS      1000 /* after the last picture our copy's memory is given back */
 #define VNC_PATIENCE_MS  2000 /* for a viewer in the middle of a message */
 #define VNC_PASSWORD_MAX 8    /* bytes that the protocol's password check looks at */
 
@@ -26,8 +27,10 @@ struct vnc {
     struct guestfb *fb; /* NULL: the guest shows nothing */
     struct guestkbd *kbd;
     bool must_poll; /* the guest tells of no changes */
+    bool is_news;   /* a change was seen while a viewer was served */
     struct area damage;
     struct ev_timer refresh;
+    struct ev_timer rest;
     uint64_t looked_ms;
     unsigned int client_count;
     struct ev_fd listeners[VNC_LISTENERS];

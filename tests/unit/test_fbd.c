@@ -296,12 +296,86 @@ static void test_tiles(void **state)
     for (uint32_t y = 0; y < 333; y++) {
         assert_memory_equal(s.pixels + (size_t)y * 2600, guestfb_line(&w.fb, y), 2600);
     }
+    assert_int_equal(s.held_count, 5);
     shadow_forget(&s);
+    assert_int_equal(s.held_count, 0);
     assert_int_equal(s.pixels[10 * 2600 + 40], 0);
-    assert_int_equal(update(&s, &w, &all), 5);
+    assert_int_equal(update(&s, &w, &all), 0); /* the sums are still known */
+    assert_int_equal(s.held_count, 0);         /* nor does a look at a still screen take memory */
     shadow_close(&s);
     assert_int_equal(shadow_open(&s, 100, 100, 4), 0); /* of another size: not touched */
     assert_int_equal(update(&s, &w, &all), 0);
+    shadow_close(&s);
+    end(&w);
+}
+
+static size_t fill(struct shadow *s, struct world *w, const struct area *area)
+{
+    mark_count = 0;
+    return shadow_fill(s, &w->fb, area, mark, NULL);
+}
+
+/* Pixels that were given back and are needed again; each depth, no multiple of a word in a line. */
+static void test_fill(void **state)
+{
+    static const uint8_t depths[] = { 16, 32 };
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        struct world w;
+        struct fail f;
+        struct shadow s;
+        uint32_t bytes = depths[i] / 8;
+        const struct area all = { .right = 203, .bottom = 50 };
+        const struct area some = { .left = 70, .top = 20, .right = 71, .bottom = 21 };
+
+        begin(&w);
+        struct fb_page *page = fbd_make_screen(203, 50, depths[i]);
+        assert_int_equal(open_fb(&w, &f), 0);
+        assert_int_equal(shadow_open(&s, 203, 50, bytes), 0);
+        assert_int_equal(fill(&s, &w, &some), 0);
+        assert_int_equal(s.held_count, 1);
+        *fbd_pixel(page, 70 * bytes / 4, 20) = 0x01020304; /* drawn, but not told of */
+        assert_int_equal(fill(&s, &w, &some), 0); /* held: what was sent is what is there */
+        assert_int_equal(fill(&s, &w, &all), 0);
+        assert_int_equal(s.held_count, 4 * 4);
+        shadow_forget(&s);
+        assert_int_equal(fill(&s, &w, &all), 1); /* another than was sent: told of */
+        assert_int_equal(mark_count, 1);
+        assert_int_equal(marks[0].left, 64);
+        assert_int_equal(marks[0].top, 16);
+        assert_int_equal(update(&s, &w, &all), 0);
+        for (uint32_t y = 0; y < 50; y++) {
+            assert_memory_equal(s.pixels + (size_t)y * 203 * bytes, guestfb_line(&w.fb, y),
+                                203 * bytes);
+        }
+        shadow_close(&s);
+        end(&w);
+    }
+}
+
+/* Every bit of a tile counts, and so does where it is. */
+static void test_sums(void **state)
+{
+    struct world w;
+    struct fail f;
+    struct shadow s;
+    const struct area all = { .right = 64, .bottom = 16 };
+
+    (void)state;
+    begin(&w);
+    struct fb_page *page = fbd_make_screen(64, 16, 32);
+    assert_int_equal(open_fb(&w, &f), 0);
+    assert_int_equal(shadow_open(&s, 64, 16, 4), 0);
+    for (uint32_t i = 0; i < 64 * 16; i++) {
+        *fbd_pixel(page, i % 64, i / 64) = 1u << (i % 32);
+        assert_int_equal(update(&s, &w, &all), 1);
+        *fbd_pixel(page, i % 64, i / 64) = 0;
+        *fbd_pixel(page, (i + 8) % 64, i / 64) = 1u << (i % 32); /* the same lane's next word */
+        assert_int_equal(update(&s, &w, &all), 1);
+        *fbd_pixel(page, (i + 8) % 64, i / 64) = 0;
+        assert_int_equal(update(&s, &w, &all), 1);
+    }
     shadow_close(&s);
     end(&w);
 }
@@ -418,7 +492,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_layout),     cmocka_unit_test(test_pages_in_order),
         cmocka_unit_test(test_bad_values), cmocka_unit_test(test_events),
-        cmocka_unit_test(test_tiles),      cmocka_unit_test(test_keyboard),
+        cmocka_unit_test(test_tiles),      cmocka_unit_test(test_fill),
+        cmocka_unit_test(test_sums),       cmocka_unit_test(test_keyboard),
         cmocka_unit_test(test_keymap),
     };
 

@@ -256,6 +256,122 @@ static void test_viewer(void **state)
     end(&w);
 }
 
+static void want_tile(struct world *w, int fd, uint32_t *picture, uint32_t colour)
+{
+    assert_int_equal(get_update(w, fd, picture, 160), 64 * 16 * 4);
+    assert_int_equal(picture[5] & 0xffffff, colour);
+}
+
+/* Our copy's memory is given back on a still screen, and no viewer notices. */
+static void test_rest(void **state)
+{
+    static uint32_t one[160 * 120];
+    static uint32_t two[160 * 120];
+    struct world w;
+    unsigned int width;
+    unsigned int height;
+
+    (void)state;
+    begin(&w, "");
+    struct fb_page *page = fbd_make_screen(160, 120, 32);
+    *fbd_pixel(page, 159, 119) = 0x654321;
+    int joistd = connect_to(w.path);
+    assert_string_equal(ask(&w, joistd, "vfb 16384 0 1\n"), "ok vfb 160 120");
+    int first = view(&w, &width, &height);
+    int second = view(&w, &width, &height);
+    want_update(&w, first, true, 160, 120);
+    assert_int_equal(get_update(&w, first, one, 160), sizeof(one));
+    want_update(&w, second, true, 160, 120);
+    assert_int_equal(get_update(&w, second, two, 160), sizeof(two));
+    assert_int_equal(w.c.vnc.shadow.held_count, 3 * 8);
+    want_update(&w, second, false, 160, 120);
+    turns(&w, VNC_REST_MS / TURN_MS + 20);
+    assert_int_equal(w.c.vnc.shadow.held_count, 0);
+    assert_true(is_quiet(second));
+    want_update(&w, first, false, 160, 120);
+    turns(&w, 5);
+    for (uint32_t colour = 0x111111; colour <= 0x222222; colour += 0x111111) {
+        /* drawn, but not told of yet; one viewer asks for all and has it, so the other must, too */
+        int asks = colour == 0x111111 ? first : second;
+        int waits = colour == 0x111111 ? second : first;
+        uint32_t *all = colour == 0x111111 ? one : two;
+        uint32_t *tile = colour == 0x111111 ? two : one;
+
+        *fbd_pixel(page, 5, 0) = colour;
+        want_update(&w, asks, true, 160, 120);
+        assert_int_equal(get_update(&w, asks, all, 160), sizeof(one));
+        assert_int_equal(all[5], colour);
+        assert_int_equal(all[119 * 160 + 159] & 0xffffff, 0x654321);
+        want_tile(&w, waits, tile, colour);
+        want_update(&w, waits, false, 160, 120);
+        want_update(&w, asks, false, 160, 120);
+        turns(&w, VNC_REST_MS / TURN_MS + 20);
+        assert_true(is_quiet(first) && is_quiet(second));
+    }
+    draw(page, 5, 0, 0); /* back to what it was */
+    want_tile(&w, first, one, 0);
+    want_tile(&w, second, two, 0);
+    want_update(&w, second, false, 160, 120);
+    turns(&w, VNC_REST_MS / TURN_MS + 20);
+    draw(page, 5, 0, 0x333333); /* one tile is all that is held */
+    want_tile(&w, second, two, 0x333333);
+    assert_int_equal(w.c.vnc.shadow.held_count, 1);
+    close(first);
+    close(second);
+    turns(&w, 5);
+    assert_int_equal(w.c.vnc.shadow.held_count, 0);
+    close(joistd);
+    end(&w);
+}
+
+/* Scaling is refused, in both of its forms, and nothing stays of it; other viewers stay. */
+static void test_scaled(void **state)
+{
+    static uint32_t picture[160 * 120];
+    struct world w;
+    unsigned int width;
+    unsigned int height;
+    char byte;
+
+    (void)state;
+    begin(&w, "");
+    fbd_make_screen(160, 120, 16);
+    int joistd = connect_to(w.path);
+    assert_string_equal(ask(&w, joistd, "vfb 16384 0 1\n"), "ok vfb 160 120");
+    int stays = connect_to(w.viewers);
+    turns(&w, 5);
+    for (int i = 0; i < 2; i++) {
+        int fd = connect_to(w.viewers);
+        uint8_t data[64];
+
+        get(&w, fd, data, 12);
+        put(&w, fd, "RFB 003.008\n", 12);
+        get(&w, fd, data, 2);
+        put(&w, fd, "\1", 1);
+        get(&w, fd, data, 4);
+        put(&w, fd, "\1", 1);
+        get(&w, fd, data, 29);
+        put(&w, fd, i == 0 ? "\x8\2\0\0" : "\xf\2\0\0", 4);
+        turns(&w, 5);
+        ssize_t n;
+        while ((n = read(fd, &byte, 1)) > 0) { /* it has answered before */
+        }
+        assert_true(n == 0 || errno == ECONNRESET);
+        close(fd);
+        assert_int_equal(w.c.vnc.client_count, 1);
+        assert_null(w.c.vnc.screen->scaledScreenNext);
+    }
+    fbd_make_screen(32, 20, 32); /* smaller and deeper */
+    assert_string_equal(ask(&w, joistd, "vfb 16384 0 1\n"), "ok vfb 32 20");
+    int fd = view(&w, &width, &height);
+    want_update(&w, fd, true, 32, 20);
+    assert_int_equal(get_update(&w, fd, picture, 32), 32 * 20 * 4);
+    close(fd);
+    close(stays);
+    close(joistd);
+    end(&w);
+}
+
 static void test_sizes(void **state)
 {
     static uint32_t picture[800 * 600];
@@ -366,6 +482,31 @@ static void test_shot(void **state)
     end(&w);
 }
 
+/* The challenge, answered with a password; returns whether we are let in. */
+static bool is_let_in(struct world *w, char *password)
+{
+    uint8_t data[64];
+    int fd = connect_to(w->viewers);
+
+    get(w, fd, data, 12);
+    put(w, fd, "RFB 003.008\n", 12);
+    get(w, fd, data, 2);
+    assert_int_equal(data[1], 2);
+    put(w, fd, "\2", 1);
+    get(w, fd, data, 16);
+    rfbEncryptBytes(data, password);
+    put(w, fd, data, 16);
+    get(w, fd, data, 4);
+    if (be32(data) == 0) {
+        put(w, fd, "\1", 1);
+        get(w, fd, data, 24);
+        assert_int_equal(be16(data), 800);
+    }
+    close(fd);
+    turns(w, 5);
+    return be32(data) != 1;
+}
+
 static void test_password(void **state)
 {
     uint8_t data[64];
@@ -387,6 +528,11 @@ static void test_password(void **state)
     turns(&w, 5);
     assert_int_equal(w.c.vnc.client_count, 0);
     close(fd);
+    assert_true(is_let_in(&w, "secret"));
+    assert_false(is_let_in(&w, "Secret"));
+    assert_false(is_let_in(&w, ""));
+    assert_true(is_let_in(&w, "secret")); /* a wrong one locks nobody out */
+    assert_int_equal(w.c.vnc.client_count, 0);
     end(&w);
 }
 
@@ -396,6 +542,7 @@ static pid_t serve_confined(struct world *w)
     pid_t pid = fork();
 
     if (pid == 0) {
+        (void)alarm(60); /* a test that fails meanwhile does not end us */
         int rc = confine();
 
         while (rc == 0 && !w->c.is_over) {
@@ -464,6 +611,45 @@ static void test_confined(void **state)
     end(&w);
 }
 
+/* Changes here and there are not sent as the area around them; a guest that tells of none is looked
+   at. Served by a process of its own: a socket does not take such a picture at once. */
+static void test_scattered(void **state)
+{
+    static uint32_t picture[640 * 480];
+    struct world w;
+    unsigned int width;
+    unsigned int height;
+    int status;
+
+    (void)state;
+    begin(&w, "");
+    struct fb_page *page = fbd_make_screen(640, 480, 32);
+    int joistd = connect_to(w.path);
+    pid_t pid = serve_confined(&w);
+    w.is_remote = true;
+    assert_string_equal(ask(&w, joistd, "vfb 16384 0 0\n"), "ok vfb 640 480");
+    int fd = view(&w, &width, &height);
+    want_update(&w, fd, true, 640, 480);
+    assert_int_equal(get_update(&w, fd, picture, 640), sizeof(picture));
+    turns(&w, VNC_REST_MS / TURN_MS + 20);
+    for (uint32_t i = 0; i < 150; i++) { /* every other tile */
+        *fbd_pixel(page, (i % 5 * 2 + i / 5 % 2) * 64, i / 5 * 16) = i + 1;
+    }
+    turns(&w, 2 * VNC_POLL_MS / TURN_MS);
+    want_update(&w, fd, false, 640, 480);
+    assert_int_equal(get_update(&w, fd, picture, 640), 150 * 64 * 16 * 4);
+    for (uint32_t i = 0; i < 150; i++) {
+        assert_int_equal(picture[i / 5 * 16 * 640 + (i % 5 * 2 + i / 5 % 2) * 64] & 0xffffff,
+                         i + 1);
+    }
+    close(fd);
+    assert_int_equal(write(joistd, "quit\n", 5), 5);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    close(joistd);
+    end(&w);
+}
+
 static void test_port_in_use(void **state)
 {
     struct listen_place one = { "127.0.0.1", 25900, true };
@@ -497,10 +683,11 @@ static void test_port_in_use(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_viewer),      cmocka_unit_test(test_sizes),
-        cmocka_unit_test(test_keys),        cmocka_unit_test(test_shot),
-        cmocka_unit_test(test_password),    cmocka_unit_test(test_confined),
-        cmocka_unit_test(test_port_in_use),
+        cmocka_unit_test(test_viewer),    cmocka_unit_test(test_rest),
+        cmocka_unit_test(test_scattered), cmocka_unit_test(test_scaled),
+        cmocka_unit_test(test_sizes),     cmocka_unit_test(test_keys),
+        cmocka_unit_test(test_shot),      cmocka_unit_test(test_password),
+        cmocka_unit_test(test_confined),  cmocka_unit_test(test_port_in_use),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
