@@ -26,6 +26,9 @@
 #define MEMORY_MOST (UINT64_C(512) << 20) /* address space, bytes */
 #define CHUNK       (256u << 10)
 
+/* What a failure to find something may come from. */
+static const char *hint = "";
+
 static _Noreturn __attribute__((format(printf, 2, 3))) void report(const char *verdict,
                                                                    const char *format, ...)
 {
@@ -36,6 +39,10 @@ static _Noreturn __attribute__((format(printf, 2, 3))) void report(const char *v
     va_start(args, format);
     vsnprintf(line + n, sizeof(line) - (size_t)n - 1, format, args);
     va_end(args);
+    n = (int)strlen(line);
+    if (strcmp(verdict, "disk") == 0 && (size_t)n + strlen(hint) + 2 <= sizeof(line)) {
+        strcat(line, hint);
+    }
     strcat(line, "\n");
     if (write(STDOUT_FILENO, line, strlen(line)) < 0) {
         _exit(3);
@@ -163,6 +170,10 @@ static ext2_filsys open_disk(uint64_t offset)
                       &fs);
     if (rc != 0) {
         report("disk", "its ext file system cannot be opened (error %ld)", (long)rc);
+    }
+    if (ext2fs_has_feature_journal_needs_recovery(fs->super)) {
+        hint = " (the guest was not shut down: what it changed last is in the journal, which only "
+               "a guest replays)";
     }
     return fs;
 }

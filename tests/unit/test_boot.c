@@ -185,6 +185,20 @@ static void finds_named_files(void **state)
     expect_refused(&wish, -EINVAL, "/large has 104857600 bytes, from 1 to 67108864 are taken");
 }
 
+/* A guest that was destroyed: its journal is not replayed here, and that is told if it matters. */
+static void finds_unclean(void **state)
+{
+    struct boot_wish wish = { "", "", 0 };
+
+    (void)state;
+    need_namespaces();
+    make_disk("-t ext4");
+    shell("debugfs -w -R 'feature needs_recovery' %s >/dev/null 2>&1", disk);
+    expect_files(&wish, true);
+    strcpy(wish.kernel, "/boot/new");
+    expect_refused(&wish, -EINVAL, "there is no /boot/new in it (the guest was not shut down");
+}
+
 static void finds_partition(void **state)
 {
     struct boot_wish wish = { "", "", 1 << 20 };
@@ -429,6 +443,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(finds_links),
         cmocka_unit_test(finds_named_files),
+        cmocka_unit_test(finds_unclean),
         cmocka_unit_test(finds_partition),
         cmocka_unit_test(refuses_others_by_name),
         cmocka_unit_test(refuses_without_kernel),
