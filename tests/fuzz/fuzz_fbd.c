@@ -56,6 +56,18 @@ static void look(const struct guestfb *fb)
         if (shadow_update(&s, fb, &all, mark, (void *)(uintptr_t)fb) != 0) {
             abort(); /* nothing has changed in between */
         }
+        shadow_forget(&s);
+        if (shadow_fill(&s, fb, &all, mark, (void *)(uintptr_t)fb) != 0 ||
+            s.held_count != s.tile_count) {
+            abort();
+        }
+        for (uint32_t y = 0; y < s.height; y++) {
+            size_t line = (size_t)s.width * s.bytes;
+
+            if (memcmp(s.pixels + y * line, guestfb_line(fb, y), line) != 0) {
+                abort();
+            }
+        }
         shadow_close(&s);
     }
 }
