@@ -19,6 +19,11 @@
 #define EMPTY_WIDTH  800 /* of the black screen before the guest's */
 #define EMPTY_HEIGHT 600
 
+struct viewer {
+    struct ev_fd source;
+    uint64_t since_ms; /* when it came */
+};
+
 static void library_says(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 static void library_says(const char *format, ...)
@@ -69,7 +74,7 @@ static void mark(void *arg, const struct area *a)
 static void hold(struct vnc *v)
 {
     if (v->shadow.held_count > 0) {
-        evloop_arm(v->loop, &v->rest, VNC_REST_MS);
+        evloop_arm(v->loop, &v->rest, v->rest_ms);
     }
 }
 
@@ -119,35 +124,74 @@ static void free_scaled(rfbScreenInfoPtr s)
     }
 }
 
-/*
- * The library reads what viewers say, sends them what has changed, and lets go of who has left.
- *
- * A viewer that wants the picture scaled is let go, too: the library keeps a scaled picture's size
- * and depth when the guest changes those of the screen, and then divides by zero or writes beyond
- * the picture's end. Viewers scale by themselves.
- */
-static void serve(struct vnc *v)
+/* How long a viewer may still take until it is one; 0: it is one, or has been let go. */
+static uint64_t greeting_left(const struct vnc *v, rfbClientPtr cl, uint64_t now)
 {
-    bool is_refused = false;
-    rfbClientPtr cl;
+    const struct viewer *w = cl->clientData;
 
+    if (cl->state == RFB_NORMAL) {
+        return 0;
+    }
+    if (now - w->since_ms < v->greeting_ms) {
+        return v->greeting_ms - (now - w->since_ms);
+    }
+    log_warn("a viewer is let go: it has not come to an end of its greeting in %u ms",
+             v->greeting_ms);
+    rfbCloseClient(cl);
+    return 0;
+}
+
+/* The library reads what viewers say, sends them what has changed, and lets go of who has left. */
+static void run_library(struct vnc *v)
+{
     do {
         v->is_news = false;
         (void)rfbProcessEvents(v->screen, 0);
     } while (v->is_news); /* seen while one was served: others may have been served before */
+}
+
+/*
+ * One turn of the library, after which two kinds of viewers are let go.
+ *
+ * One that wants the picture scaled: the library keeps a scaled picture's size and depth when the
+ * guest changes those of the screen, and then divides by zero or writes beyond the picture's end.
+ * Viewers scale by themselves. And one that does not come to the end of its greeting: who has no
+ * password could else take all places.
+ */
+static void serve(struct vnc *v)
+{
+    uint64_t now = evloop_now_ms();
+    uint64_t wait = 0;
+    bool is_over = false;
+    rfbClientPtr cl;
+
+    run_library(v);
     rfbClientIteratorPtr i = rfbGetClientIterator(v->screen);
     while ((cl = rfbClientIteratorNext(i)) != NULL) {
-        if (cl->scaledScreen != v->screen) {
+        uint64_t left = greeting_left(v, cl, now);
+
+        wait = left > 0 && (wait == 0 || left < wait) ? left : wait;
+        if (cl->sock >= 0 && cl->scaledScreen != v->screen) {
             log_warn("a viewer asks for a scaled picture, which is not served");
             rfbCloseClient(cl);
-            is_refused = true;
         }
+        is_over = is_over || cl->sock < 0;
     }
     rfbReleaseClientIterator(i);
-    if (is_refused) {
-        (void)rfbProcessEvents(v->screen, 0);
+    if (wait > 0) {
+        evloop_arm(v->loop, &v->greeting, wait);
+    } else {
+        evloop_disarm(v->loop, &v->greeting);
+    }
+    if (is_over) {
+        run_library(v); /* takes them out of its list */
         free_scaled(v->screen);
     }
+}
+
+static void on_greeting(struct ev_timer *src)
+{
+    serve(src->owner);
 }
 
 static void look(struct vnc *v)
@@ -233,16 +277,17 @@ static void on_client(struct ev_fd *src, short revents)
 static void client_gone(rfbClientPtr cl)
 {
     struct vnc *v = vnc_of(cl);
-    struct ev_fd *source = cl->clientData;
+    struct viewer *w = cl->clientData;
 
-    evloop_del(v->loop, source);
-    free(source);
+    evloop_del(v->loop, &w->source);
+    free(w);
     cl->clientData = NULL;
     v->client_count--;
     guestkbd_release(v->kbd);
     if (v->client_count == 0) {
         evloop_disarm(v->loop, &v->refresh);
         evloop_disarm(v->loop, &v->rest);
+        evloop_disarm(v->loop, &v->greeting);
         shadow_forget(&v->shadow);
     }
 }
@@ -250,13 +295,18 @@ static void client_gone(rfbClientPtr cl)
 static enum rfbNewClientAction new_client(rfbClientPtr cl)
 {
     struct vnc *v = vnc_of(cl);
-    struct ev_fd *source = xalloc(sizeof(*source));
+    struct viewer *w = xalloc(sizeof(*w));
 
-    *source = (struct ev_fd){ .fd = cl->sock, .events = POLLIN, .handler = on_client, .owner = cl };
-    evloop_add(v->loop, source);
-    cl->clientData = source;
+    w->since_ms = evloop_now_ms();
+    w->source =
+        (struct ev_fd){ .fd = cl->sock, .events = POLLIN, .handler = on_client, .owner = cl };
+    evloop_add(v->loop, &w->source);
+    cl->clientData = w;
     cl->clientGoneHook = client_gone;
     v->client_count++;
+    if (v->greeting.due_ms == 0) {
+        evloop_arm(v->loop, &v->greeting, v->greeting_ms);
+    }
     if (v->client_count == 1) {
         v->damage = (struct area){ 0 }; /* it gets everything */
         look(v);
@@ -314,6 +364,9 @@ int vnc_open(struct vnc *v, struct evloop *loop, struct guestkbd *kbd, const cha
     v->passwords[0] = v->password;
     v->refresh = (struct ev_timer){ .handler = on_refresh, .owner = v };
     v->rest = (struct ev_timer){ .handler = on_rest, .owner = v };
+    v->greeting = (struct ev_timer){ .handler = on_greeting, .owner = v };
+    v->rest_ms = VNC_REST_MS;
+    v->greeting_ms = VNC_GREETING_MS;
     int rc = shadow_open(&v->shadow, EMPTY_WIDTH, EMPTY_HEIGHT, 4);
     if (rc < 0) {
         return rc;
@@ -362,6 +415,7 @@ void vnc_close(struct vnc *v)
 {
     evloop_disarm(v->loop, &v->refresh);
     evloop_disarm(v->loop, &v->rest);
+    evloop_disarm(v->loop, &v->greeting);
     for (unsigned int i = 0; i < v->listener_count; i++) {
         evloop_del(v->loop, &v->listeners[i]);
         close(v->listeners[i].fd);

@@ -14,11 +14,12 @@
 
 #define VNC_LISTENERS    2 /* TCP and unix */
 #define VNC_CLIENTS_MAX  16
-#define VNC_FRAME_MS     33   /* between two looks at a screen that keeps changing */
-#define VNC_POLL_MS      100  /* between looks at a guest that does not tell what it changes */
-#define VNC_REST_MS      1000 /* after the last picture our copy's memory is given back */
-#define VNC_PATIENCE_MS  2000 /* for a viewer in the middle of a message */
-#define VNC_PASSWORD_MAX 8    /* bytes that the protocol's password check looks at */
+#define VNC_FRAME_MS     33    /* between two looks at a screen that keeps changing */
+#define VNC_POLL_MS      100   /* between looks at a guest that does not tell what it changes */
+#define VNC_REST_MS      1000  /* after the last picture our copy's memory is given back */
+#define VNC_GREETING_MS  30000 /* until a viewer has told its password and what it is */
+#define VNC_PATIENCE_MS  2000  /* for a viewer in the middle of a message */
+#define VNC_PASSWORD_MAX 8     /* bytes that the protocol's password check looks at */
 
 struct vnc {
     struct evloop *loop;
@@ -31,6 +32,9 @@ struct vnc {
     struct area damage;
     struct ev_timer refresh;
     struct ev_timer rest;
+    struct ev_timer greeting;
+    uint32_t rest_ms; /* VNC_REST_MS and VNC_GREETING_MS, but for tests */
+    uint32_t greeting_ms;
     uint64_t looked_ms;
     unsigned int client_count;
     struct ev_fd listeners[VNC_LISTENERS];

@@ -26,6 +26,7 @@
 #include "fbd/listen.h"
 
 #define TURN_MS 5
+#define REST_MS 100
 
 struct world {
     struct control c;
@@ -52,6 +53,7 @@ static void begin(struct world *w, const char *password)
     w->c.fb = (struct guestfb){ .xen = w->c.xen, .domid = 1, .port = -1 };
     w->c.kbd = (struct guestkbd){ .xen = w->c.xen, .domid = 1, .port = -1 };
     assert_int_equal(vnc_open(&w->c.vnc, w->c.loop, &w->c.kbd, "guest", password), 0);
+    w->c.vnc.rest_ms = REST_MS;
     int fd = listen_unix(w->path, &f);
     assert_true(fd >= 0);
     control_begin(&w->c, fd);
@@ -285,7 +287,7 @@ static void test_rest(void **state)
     assert_int_equal(get_update(&w, second, two, 160), sizeof(two));
     assert_int_equal(w.c.vnc.shadow.held_count, 3 * 8);
     want_update(&w, second, false, 160, 120);
-    turns(&w, VNC_REST_MS / TURN_MS + 20);
+    turns(&w, REST_MS / TURN_MS + 20);
     assert_int_equal(w.c.vnc.shadow.held_count, 0);
     assert_true(is_quiet(second));
     want_update(&w, first, false, 160, 120);
@@ -305,14 +307,14 @@ static void test_rest(void **state)
         want_tile(&w, waits, tile, colour);
         want_update(&w, waits, false, 160, 120);
         want_update(&w, asks, false, 160, 120);
-        turns(&w, VNC_REST_MS / TURN_MS + 20);
+        turns(&w, REST_MS / TURN_MS + 20);
         assert_true(is_quiet(first) && is_quiet(second));
     }
     draw(page, 5, 0, 0); /* back to what it was */
     want_tile(&w, first, one, 0);
     want_tile(&w, second, two, 0);
     want_update(&w, second, false, 160, 120);
-    turns(&w, VNC_REST_MS / TURN_MS + 20);
+    turns(&w, REST_MS / TURN_MS + 20);
     draw(page, 5, 0, 0x333333); /* one tile is all that is held */
     want_tile(&w, second, two, 0x333333);
     assert_int_equal(w.c.vnc.shadow.held_count, 1);
@@ -321,6 +323,44 @@ static void test_rest(void **state)
     turns(&w, 5);
     assert_int_equal(w.c.vnc.shadow.held_count, 0);
     close(joistd);
+    end(&w);
+}
+
+/* Who says nothing, or not the password, does not keep others out. */
+static void test_greeting(void **state)
+{
+    struct world w;
+    uint8_t data[64];
+    unsigned int width;
+    unsigned int height;
+    int silent[VNC_CLIENTS_MAX];
+
+    (void)state;
+    begin(&w, "");
+    int stays = view(&w, &width, &height);
+    turns(&w, 5);
+    assert_int_equal(w.c.vnc.greeting.due_ms, 0); /* a still screen has no timer */
+    for (int i = 1; i < VNC_CLIENTS_MAX; i++) {
+        silent[i] = connect_to(w.viewers);
+        get(&w, silent[i], data, 12);
+    }
+    assert_int_equal(w.c.vnc.client_count, VNC_CLIENTS_MAX);
+    int late = connect_to(w.viewers); /* no place is free: closed */
+    turns(&w, 5);
+    assert_int_equal(read(late, data, 1), 0);
+    close(late);
+    w.c.vnc.greeting_ms = 300;
+    put(&w, silent[1], "RFB 003.008\n", 12); /* says something, but not all */
+    turns(&w, 400 / TURN_MS);
+    assert_int_equal(w.c.vnc.client_count, 1);
+    assert_int_equal(w.c.vnc.greeting.due_ms, 0);
+    late = view(&w, &width, &height);
+    assert_int_equal(w.c.vnc.client_count, 2);
+    close(late);
+    close(stays);
+    for (int i = 1; i < VNC_CLIENTS_MAX; i++) {
+        close(silent[i]);
+    }
     end(&w);
 }
 
@@ -631,7 +671,7 @@ static void test_scattered(void **state)
     int fd = view(&w, &width, &height);
     want_update(&w, fd, true, 640, 480);
     assert_int_equal(get_update(&w, fd, picture, 640), sizeof(picture));
-    turns(&w, VNC_REST_MS / TURN_MS + 20);
+    turns(&w, REST_MS / TURN_MS + 20);
     for (uint32_t i = 0; i < 150; i++) { /* every other tile */
         *fbd_pixel(page, (i % 5 * 2 + i / 5 % 2) * 64, i / 5 * 16) = i + 1;
     }
@@ -683,11 +723,12 @@ static void test_port_in_use(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_viewer),    cmocka_unit_test(test_rest),
-        cmocka_unit_test(test_scattered), cmocka_unit_test(test_scaled),
-        cmocka_unit_test(test_sizes),     cmocka_unit_test(test_keys),
-        cmocka_unit_test(test_shot),      cmocka_unit_test(test_password),
-        cmocka_unit_test(test_confined),  cmocka_unit_test(test_port_in_use),
+        cmocka_unit_test(test_viewer),      cmocka_unit_test(test_rest),
+        cmocka_unit_test(test_scattered),   cmocka_unit_test(test_scaled),
+        cmocka_unit_test(test_greeting),    cmocka_unit_test(test_sizes),
+        cmocka_unit_test(test_keys),        cmocka_unit_test(test_shot),
+        cmocka_unit_test(test_password),    cmocka_unit_test(test_confined),
+        cmocka_unit_test(test_port_in_use),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
