@@ -36,6 +36,7 @@
 #define LOOK_MS      20   /* events that come together are one look */
 #define RETRY_MS     1000 /* after work that could not be finished */
 #define UNBIND_MS    1000 /* for the kernel to let go, before others get their turn */
+#define OPEN_WAIT    1000 /* for the kernel to open what it has been told of */
 #define STORE_WAIT   10000
 #define WORKS_MAX    16 /* children at a time */
 #define LOCK_FILE    "/run/joist/devices.lock"
@@ -116,30 +117,44 @@ static int take_lock(struct task *t)
     return lock;
 }
 
+static size_t count_notes(struct store *s, unsigned int front)
+{
+    char dir[96];
+    char *names;
+    size_t all = 0;
+    size_t count;
+    size_t i;
+
+    for (i = 0; i < KINDS; i++) {
+        snprintf(dir, sizeof(dir), NOTES "/%u/device/%s", front, dev_class_at(kinds[i])->name);
+        if (store_list(s, 0, dir, &names, &count) == 0) {
+            free(names);
+            all += count;
+        }
+    }
+    return all;
+}
+
+/* The directory of a domain without notes goes; the lock is held, so that none is being made. */
+static void forget_front(struct store *s, unsigned int front)
+{
+    char dir[96];
+    const struct store_node gone = { dir, NULL, NULL };
+
+    if (count_notes(s, front) == 0) {
+        snprintf(dir, sizeof(dir), NOTES "/%u", front);
+        store_apply(s, &gone, 1, STORE_WAIT);
+    }
+}
+
 /* let_go() outside of the lock; the last note of a front end's domain takes its directory along. */
 static void end_note(struct task *t, const struct work *work)
 {
-    struct store_node gone;
-    char dir[96];
-    char *names;
-    size_t count = 0;
-    size_t i;
     int lock = take_lock(t);
 
     let_go(t, work);
-    for (i = 0; i < KINDS && count == 0; i++) {
-        snprintf(dir, sizeof(dir), NOTES "/%u/device/%s", work->front,
-                 dev_class_at(kinds[i])->name);
-        if (store_list(t->w.s, 0, dir, &names, &count) == 0) {
-            free(names);
-        }
-    }
-    if (count == 0 && lock >= 0) {
-        snprintf(dir, sizeof(dir), NOTES "/%u", work->front);
-        gone = (struct store_node){ dir, NULL, NULL };
-        store_apply(t->w.s, &gone, 1, STORE_WAIT);
-    }
     if (lock >= 0) {
+        forget_front(t->w.s, work->front);
         close(lock);
     }
 }
@@ -201,14 +216,24 @@ static int write_note(struct task *t, const struct work *work, const struct devi
 }
 
 /* A disk that the back end has opened stays as it is: a daemon was killed before it could say so.
- */
-static bool is_set_up(const struct work *work)
+   The back end that has been told of its block device opens that one and never another. */
+static bool is_set_up(struct task *t, const struct work *work)
 {
     char path[128];
+    char told[32];
+    unsigned int waited = 0;
 
+    if (work->class->kind != DEV_VBD) {
+        return false;
+    }
     snprintf(path, sizeof(path), "/sys/bus/xen-backend/devices/vbd-%u-%u/physical_device",
              work->front, work->id);
-    return work->class->kind == DEV_VBD && access(path, F_OK) == 0;
+    if (dev_get(&t->w, t->at.back, "physical-device", told, sizeof(told))) {
+        for (; access(path, F_OK) != 0 && waited < OPEN_WAIT; waited += 10) {
+            poll(NULL, 0, 10);
+        }
+    }
+    return access(path, F_OK) == 0;
 }
 
 /* Everything up to the note happens under the lock: what is asked about sharing stays true. */
@@ -273,7 +298,7 @@ static int set_up(struct task *t, const struct work *work)
     struct device *dev = NULL;
     int rc = c != NULL ? read_entry(t, work, c, &dev) : -ENOMEM;
 
-    if (rc == 0 && is_set_up(work)) {
+    if (rc == 0 && is_set_up(t, work)) {
         return dev_set(&t->w, t->at.back, "hotplug-status", REMOTE_CONNECTED);
     }
     rc = rc == 0 ? prepare(t, work, dev) : rc;
@@ -439,9 +464,19 @@ static void look_at_notes(struct backend *b, const struct dev_class *class, unsi
 {
     char dir[64];
     size_t i;
+    int lock;
 
     (void)class;
     (void)above;
+    if (front >= DOMAIN_FIRST && count_notes(b->s, front) == 0) {
+        /* a daemon was killed between the last note's end and this; who has the lock looks again */
+        lock = open(LOCK_FILE, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+        if (lock >= 0 && flock(lock, LOCK_EX | LOCK_NB) == 0) {
+            forget_front(b->s, front);
+        }
+        close(lock);
+        return;
+    }
     for (i = 0; front >= DOMAIN_FIRST && i < KINDS; i++) {
         class = dev_class_at(kinds[i]);
         snprintf(dir, sizeof(dir), NOTES "/%u/device/%s", front, class->name);

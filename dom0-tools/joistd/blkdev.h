@@ -9,15 +9,23 @@
 
 #include "common/fail.h"
 
-#define NBD_DIR "/run/joist/nbd" /* one empty file per export, made before the export */
+#define NBD_DIR "/run/joist/nbd" /* one directory per export, made before the export */
 
-/* Runs a program and waits; its standard error comes back as one text.  The exit status, or a
-   negative errno. */
+/* Runs a program and waits; its standard error comes back as one text, bytes that are no plain
+   ASCII as '?'.  The exit status, or a negative errno. */
 int run_program(const char *const argv[], char *said, size_t size);
-/* The same; before() is called in the new process, and if it answers an error that is told instead
-   of starting the program (status 126). */
-int run_program_after(const char *const argv[], int (*before)(const void *arg), const void *arg,
-                      char *said, size_t size);
+
+/* The same with more to it. */
+struct run_with {
+    /* Called in the new process; if it answers an error that is told instead of starting the
+       program (status 126). */
+    int (*before)(const void *arg);
+    const void *arg;
+    unsigned int timeout_ms; /* then it is killed: -ETIMEDOUT; 0: it may take as long as it likes */
+};
+
+int run_program_with(const char *const argv[], const struct run_with *with, char *said,
+                     size_t size);
 
 /* --- loop devices ---------------------------------------------------------------------------- */
 
@@ -64,6 +72,10 @@ struct nbd_export {
 
 /* Serves a disk image as a free nbd device; the failure names the image or the program. */
 int nbd_attach(const struct nbd_export *e, char *node, size_t size, dev_t *dev, struct fail *f);
+
+/* Whether exports are refused (-EOPNOTSUPP) on a kernel without Landlock; else the log has a
+   warning. */
+void nbd_need_landlock(bool is_needed);
 
 /* Ends the exports meant; waits until the image is closed. */
 void nbd_detach(const char *tag, const struct blk_keep *keep);

@@ -291,6 +291,7 @@ static int connect_back(struct dev_work *w, const struct device *dev, uint16_t b
         snprintf(path, sizeof(path), "/local/domain/%u/error/backend/%s/%u/%u", backend,
                  dev->class->name, w->domid, dev->id);
         dev_get(w, path, "error", why, sizeof(why));
+        dev_make_printable(why); /* the kernel quotes what a front end has written */
         fail_set(w->f, rc, "device", dev->where, "%s %u: the back end refuses it: %s%s%s",
                  dev->class->noun, dev->id, strerror(-rc), why[0] != '\0' ? ": " : "", why);
     }

@@ -106,6 +106,18 @@ static void put(struct dev_nodes *n, const char *dir, const char *node, char *va
     n->node[n->count++] = new;
 }
 
+/* The directory goes with all that is in it. */
+static void put_removal(struct dev_nodes *n, const char *dir)
+{
+    size_t at = n->count;
+
+    put(n, dir, "", strdup(""), NULL);
+    if (n->count > at) {
+        free((char *)n->node[at].value);
+        n->node[at].value = NULL;
+    }
+}
+
 static char *text(const char *format, va_list ap)
 {
     char *out;
@@ -160,6 +172,9 @@ void dev_nodes_add(struct dev_nodes *n, const struct dev_env *env, const struct 
     dev_paths(&n->at, dev->class, env->domid, env->backend_id, dev->id);
     /* what has been left by a device of that number goes first, then the directories: the nodes
        in them inherit owner and rights */
+    put_removal(n, n->at.priv);
+    put_removal(n, n->at.front);
+    put_removal(n, n->at.back);
     put(n, n->at.priv, "", strdup(""), "n0");
     snprintf(perms, sizeof(perms), "n%u,r%u", env->domid, env->backend_id);
     put(n, n->at.front, "", strdup(""), perms);

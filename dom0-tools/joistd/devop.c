@@ -17,7 +17,7 @@
 
 #define FRONT_WAIT 5000 /* ms for the guest to connect a new device before that is reported */
 
-enum op_kind { OP_ATTACH, OP_DETACH, OP_RESIZE, OP_TIDY };
+enum op_kind { OP_ATTACH, OP_DETACH, OP_RESIZE, OP_UNDO, OP_TIDY };
 
 struct dev_op {
     struct dev_op *next;
@@ -34,12 +34,13 @@ struct dev_op {
     struct job job;
 };
 
-static void save(struct guest *g, const struct dev_class *class)
+static int save(struct guest *g, const struct dev_class *class)
 {
-    if (g->settings != NULL) {
-        json_object_set_new(g->settings, class->key, dev_texts(&g->config, class));
-        state_save(g);
+    if (g->settings == NULL) {
+        return 0;
     }
+    json_object_set_new(g->settings, class->key, dev_texts(&g->config, class));
+    return state_save(g);
 }
 
 static void op_free(struct dev_op *op)
@@ -92,7 +93,7 @@ static json_t *op_work(void *arg)
     if (rc == 0 && op->kind == OP_ATTACH) {
         rc = dev_add_from(&w, &g->config, op->first);
         front = rc == 0 ? dev_wait_front(&w, op->dev, FRONT_WAIT) : 0;
-    } else if (rc == 0 && op->kind == OP_DETACH) {
+    } else if (rc == 0 && (op->kind == OP_DETACH || op->kind == OP_UNDO)) {
         rc = dev_remove(&w, op->class, op->dev->id, op->is_forced);
         if (rc == 0 && op->class->implies != NULL) {
             rc = dev_remove(&w, op->class->implies, op->dev->id, true);
@@ -139,14 +140,72 @@ static void finish(struct dev_op *op, const struct fail *why, json_t *result)
     start_next(g);
 }
 
+static struct dev_op *op_new(struct guest *g, enum op_kind kind, const struct dev_class *class);
+
+/* An attached device that cannot be saved is taken away again: a daemon that takes over would do
+   that at some other time, under a guest that has begun to use it. */
+static void give_up_attached(struct dev_op *op, int code)
+{
+    struct guest *g = op->g;
+    struct dev_op *undo = op_new(g, OP_UNDO, op->class);
+    struct fail f = { 0 };
+
+    undo->dev = op->dev;
+    op->dev->refs++;
+    undo->is_forced = true;
+    undo->is_started = true;
+    fail_set(&f, code, "attach", g->config.name,
+             "%s %u works, but cannot be saved in %s: %s; it is taken away again", op->class->noun,
+             op->dev->id, g->d->state_dir, strerror(-code));
+    fail_remedy(&f, "see whether that file system is full");
+    finish(op, &f, NULL);
+}
+
+/* The work has succeeded: what is saved follows.  The result for who has asked, or NULL with the
+   code in *rc. */
+static json_t *settle(struct dev_op *op, json_t *report, int *rc)
+{
+    struct guest *g = op->g;
+    json_t *result;
+
+    *rc = 0;
+    if (op->kind == OP_DETACH || op->kind == OP_UNDO) {
+        dev_forget(&g->config, op->dev);
+    }
+    if (op->kind != OP_RESIZE) {
+        *rc = save(g, op->class);
+    }
+    if (*rc != 0 && op->kind == OP_ATTACH) {
+        return NULL;
+    }
+    if (*rc != 0) {
+        json_array_append_new(op->warnings, json_sprintf("the change cannot be saved in %s: %s",
+                                                         g->d->state_dir, strerror(-*rc)));
+    }
+    result = json_pack("{s:s, s:i, s:s, s:i}", "name", g->config.name, "domid", g->domid, "class",
+                       op->class->noun, "id", (int)op->dev->id);
+    if (op->kind == OP_ATTACH) {
+        bool connected = json_is_true(json_object_get(report, "connected"));
+
+        json_object_set_new(result, "connected", json_boolean(connected));
+        if (!connected) {
+            json_array_append_new(op->warnings,
+                                  json_sprintf("the guest has not connected %s %u within %d s",
+                                               op->class->noun, op->dev->id, FRONT_WAIT / 1000));
+        }
+    }
+    return result;
+}
+
 static void op_done(struct job *j, json_t *report)
 {
     struct dev_op *op = (struct dev_op *)((char *)j - offsetof(struct dev_op, job));
-    static const char *const verbs[] = { "attached", "detached", "resized" };
+    static const char *const verbs[] = { "attached", "detached", "resized", "taken away again" };
     json_t *error = json_object_get(report, "error");
     struct guest *g = op->g;
     struct fail f = { 0 };
     json_t *result;
+    int rc;
 
     if (report == NULL || error != NULL) {
         if (error != NULL) {
@@ -165,23 +224,10 @@ static void op_done(struct job *j, json_t *report)
         finish(op, NULL, json_object());
         return;
     }
-    if (op->kind == OP_DETACH) {
-        dev_forget(&g->config, op->dev);
-    }
-    if (op->kind != OP_RESIZE) {
-        save(g, op->class);
-    }
-    result = json_pack("{s:s, s:i, s:s, s:i}", "name", g->config.name, "domid", g->domid, "class",
-                       op->class->noun, "id", (int)op->dev->id);
-    if (op->kind == OP_ATTACH) {
-        bool connected = json_is_true(json_object_get(report, "connected"));
-
-        json_object_set_new(result, "connected", json_boolean(connected));
-        if (!connected) {
-            json_array_append_new(op->warnings,
-                                  json_sprintf("the guest has not connected %s %u within %d s",
-                                               op->class->noun, op->dev->id, FRONT_WAIT / 1000));
-        }
+    result = settle(op, report, &rc);
+    if (result == NULL) {
+        give_up_attached(op, rc);
+        return;
     }
     log_info("%s: %s %u %s", g->config.name, op->class->noun, op->dev->id, verbs[op->kind]);
     finish(op, NULL, result);
@@ -292,6 +338,8 @@ static void start_next(struct guest *g)
         }
     } else if (op->kind == OP_RESIZE) {
         rc = begin_resize(op, &f);
+    } else if (op->kind == OP_UNDO && op->class->kind == DEV_VFB) {
+        screen_end(g);
     }
     if (rc == 0) {
         rc = job_start(&op->job, g->d->loop, op_work, op, op_done);

@@ -14,7 +14,7 @@
 #include "joistd/devhost.h"
 #include "joistd/disk.h"
 
-#define PLUG_WAIT 5000 /* ms for the back end to open its block device */
+#define PLUG_WAIT DEV_BACKEND_WAIT /* for the back end to open its block device */
 
 /* --- who else uses it ------------------------------------------------------------------------- */
 

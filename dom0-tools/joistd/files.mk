@@ -46,5 +46,8 @@ tool-unit-y += test_vfb
 unit-test_vfb-objs := $(joist-config-y)
 unit-test_vfb-ldlibs := -ljansson
 
+tool-unit-y += test_nbd
+unit-test_nbd-objs := $(addprefix dom0-tools/joistd/,nbd.o nbd_wall.o loop.o)
+
 tool-unit-y += test_nbd_wall
 unit-test_nbd_wall-objs := dom0-tools/joistd/nbd_wall.o

@@ -17,22 +17,86 @@
 #include <dirent.h>
 #include <unistd.h>
 
+#include "common/evloop.h"
 #include "joistd/blkdev.h"
 
 #define TRIES 32 /* others may take the free device that was offered to us */
 
 int run_program(const char *const argv[], char *said, size_t size)
 {
-    return run_program_after(argv, NULL, NULL, said, size);
+    const struct run_with with = { 0 };
+
+    return run_program_with(argv, &with, said, size);
 }
 
-int run_program_after(const char *const argv[], int (*before)(const void *arg), const void *arg,
-                      char *said, size_t size)
+static void become_program(const char *const argv[], const struct run_with *with, int out)
 {
+    int null = open("/dev/null", O_RDWR);
+    sigset_t none;
+    int rc;
+
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL); /* the daemon takes its signals otherwise */
+    setsid();
+    dup2(null, 0);
+    dup2(null, 1);
+    dup2(out, 2);
+    rc = with->before != NULL ? with->before(with->arg) : 0;
+    if (rc != 0) {
+        dprintf(2, "it cannot be walled in: %s\n", strerror(-rc));
+        _exit(126);
+    }
+    execvp(argv[0], (char *const *)argv);
+    _exit(127);
+}
+
+/* Reads what it says until it has ended; false when that takes longer than until `end_ms`. */
+static bool hear(int from, uint64_t end_ms, char *said, size_t size)
+{
+    struct pollfd p = { .fd = from, .events = POLLIN };
     size_t used = 0;
+    uint64_t now;
+    ssize_t n;
+
+    while (used + 1 < size) {
+        now = evloop_now_ms();
+        if (end_ms != 0 && now >= end_ms) {
+            return false;
+        }
+        if (poll(&p, 1, end_ms != 0 ? (int)(end_ms - now) : -1) <= 0) {
+            continue;
+        }
+        n = read(from, said + used, size - used - 1);
+        if (n == 0 || (n < 0 && errno != EINTR)) {
+            break;
+        }
+        for (; n > 0; n--, used++) { /* names in it may be a stranger's, and go to terminals */
+            char c = said[used];
+
+            said[used] = (c >= ' ' && c <= '~') || c == '\n' ? c : '?';
+        }
+        said[used] = '\0';
+    }
+    return true;
+}
+
+/* What is killed may be in a system call that does not end: not waited for without end. */
+static void kill_program(pid_t pid)
+{
+    unsigned int i;
+
+    kill(-pid, SIGKILL);
+    kill(pid, SIGKILL);
+    for (i = 0; i < 100 && waitpid(pid, NULL, WNOHANG) != pid; i++) {
+        poll(NULL, 0, 10);
+    }
+}
+
+int run_program_with(const char *const argv[], const struct run_with *with, char *said, size_t size)
+{
+    uint64_t end_ms = with->timeout_ms > 0 ? evloop_now_ms() + with->timeout_ms : 0;
     int ends[2];
     int status;
-    ssize_t n;
     pid_t pid;
 
     said[0] = '\0';
@@ -40,34 +104,24 @@ int run_program_after(const char *const argv[], int (*before)(const void *arg), 
         return -errno;
     }
     pid = fork();
+    if (pid < 0) {
+        int rc = -errno;
+
+        close(ends[0]);
+        close(ends[1]);
+        return rc;
+    }
     if (pid == 0) {
-        int null = open("/dev/null", O_RDWR);
-
-        sigset_t none;
-
-        sigemptyset(&none);
-        sigprocmask(SIG_SETMASK, &none, NULL); /* the daemon takes its signals otherwise */
-        setsid();
-        dup2(null, 0);
-        dup2(null, 1);
-        dup2(ends[1], 2);
-        int rc = before != NULL ? before(arg) : 0;
-
-        if (rc != 0) {
-            dprintf(2, "it cannot be walled in: %s\n", strerror(-rc));
-            _exit(126);
-        }
-        execvp(argv[0], (char *const *)argv);
-        _exit(127);
+        become_program(argv, with, ends[1]);
     }
     close(ends[1]);
-    while (pid > 0 && used + 1 < size &&
-           ((n = read(ends[0], said + used, size - used - 1)) > 0 || (n < 0 && errno == EINTR))) {
-        used += n > 0 ? (size_t)n : 0;
-        said[used] = '\0';
+    if (!hear(ends[0], end_ms, said, size)) {
+        close(ends[0]);
+        kill_program(pid);
+        return -ETIMEDOUT;
     }
     close(ends[0]);
-    if (pid < 0 || waitpid(pid, &status, 0) != pid) {
+    if (waitpid(pid, &status, 0) != pid) {
         return -errno;
     }
     return WIFEXITED(status) ? WEXITSTATUS(status) : -EINTR;

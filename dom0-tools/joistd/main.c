@@ -11,6 +11,7 @@
 #include "common/log.h"
 #include "joistd/api.h"
 #include "joistd/backend.h"
+#include "joistd/blkdev.h"
 #include "joistd/skeleton.h"
 #include "joistd/vfb.h"
 #include "joistd/vfb_screen.h"
@@ -30,6 +31,8 @@ static const char usage[] =
     "  --socket PATH      instead of /run/joist/joistd.sock\n"
     "  --state-dir DIR    instead of /var/lib/joist/domains\n"
     "  --log-dir DIR      instead of /var/log/joist\n"
+    "  --landlock WHEN    if-there: without Landlock in the kernel, qemu-nbd is started with a\n"
+    "                     warning in the log (the default); require: it is not started\n"
     "  --version, --help\n";
 
 struct options {
@@ -184,9 +187,28 @@ static int check(const struct options *o)
     return 0;
 }
 
+static int set_landlock(const char *when)
+{
+    bool is_needed = strcmp(when, "require") == 0;
+
+    if (!is_needed && strcmp(when, "if-there") != 0) {
+        fprintf(stderr, "joistd: --landlock %s: it is \"require\" or \"if-there\"\n", when);
+        return -EINVAL;
+    }
+    nbd_need_landlock(is_needed);
+    return 0;
+}
+
 static int parse(int argc, char **argv, struct options *o)
 {
-    enum { OPT_SOCKET = DAEMON_OPT_OWN, OPT_STATE_DIR, OPT_LOG_DIR, OPT_VERSION, OPT_BACKEND };
+    enum {
+        OPT_SOCKET = DAEMON_OPT_OWN,
+        OPT_STATE_DIR,
+        OPT_LOG_DIR,
+        OPT_VERSION,
+        OPT_BACKEND,
+        OPT_LANDLOCK
+    };
     static const struct option longs[] = {
         DAEMON_LONG_OPTIONS,
         { "socket", required_argument, NULL, OPT_SOCKET },
@@ -194,6 +216,7 @@ static int parse(int argc, char **argv, struct options *o)
         { "log-dir", required_argument, NULL, OPT_LOG_DIR },
         { "version", no_argument, NULL, OPT_VERSION },
         { "backend", no_argument, NULL, OPT_BACKEND },
+        { "landlock", required_argument, NULL, OPT_LANDLOCK },
         { 0 },
     };
     int c;
@@ -212,6 +235,9 @@ static int parse(int argc, char **argv, struct options *o)
             break;
         case OPT_BACKEND:
             o->is_backend = true;
+            break;
+        case OPT_LANDLOCK:
+            rc = set_landlock(optarg);
             break;
         case OPT_VERSION:
             puts("joistd " JOIST_VERSION);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Disk images other than raw ones: qemu-nbd serves them as an nbd device of this kernel.  Each
- * export has an empty file in NBD_DIR, made before the process: where there is one, the table of
- * processes is searched for the qemu-nbd that carries its name.
+ * export has a directory in NBD_DIR, made before the process, which puts its socket there: where
+ * there is one, the table of processes is searched for the qemu-nbd that carries its name.  A
+ * process that starts when its directory has gone finds no place for its socket and ends.
  */
 #include <ctype.h>
 #include <dirent.h>
@@ -18,18 +19,22 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/log.h"
 #include "joistd/blkdev.h"
 #include "joistd/nbd_wall.h"
 
-#define START_WAIT 5000 /* ms until the device has its size */
+#define SAY_WAIT   20000 /* ms until the program says that it serves, or why it does not */
+#define START_WAIT 5000  /* ms until the device has its size */
 #define END_WAIT   10000
 #define STEP       10
+#define DIR_SIZE   192
+#define MARK       "--socket="
 
-static const char ending[] = ".pid";
+static bool is_landlock_needed;
 
-static void marker(const char *tag, char *path, size_t size)
+void nbd_need_landlock(bool is_needed)
 {
-    snprintf(path, size, NBD_DIR "/%s.pid", tag);
+    is_landlock_needed = is_needed;
 }
 
 static int build_wall(const void *arg)
@@ -86,56 +91,78 @@ static bool wait_size(const char *node)
     return false;
 }
 
-static void keep_line(char *said)
+static int check_landlock(const char *path, struct fail *f)
 {
-    said[strcspn(said, "\n")] = '\0';
+    if (nbd_wall_has_landlock()) {
+        return 0;
+    }
+    if (!is_landlock_needed) {
+        log_warn("%s: this kernel has no Landlock: nothing bounds what qemu-nbd can write", path);
+        return 0;
+    }
+    fail_set(
+        f, -EOPNOTSUPP, "disk", path,
+        "its format needs qemu-nbd, which is not started without Landlock, as joistd was told");
+    return fail_remedy(f, "boot the kernel with landlock in its lsm=, or give the disk in raw "
+                          "format; --landlock=if-there is the option of joistd that allows it");
 }
 
-int nbd_attach(const struct nbd_export *e, char *node, size_t size, dev_t *dev, struct fail *f)
+static int find_device(const char *path, char *node, size_t size, struct fail *f)
 {
     /* no partitions: a table that a guest has written is not for this kernel to read */
     static const char *const load[] = {
         "modprobe", "-q", "nbd", "nbds_max=64", "max_part=0", NULL
     };
-    char pid[160];
-    char pid_arg[192];
-    char connect[64];
-    char format[32];
-    char socket[224];
-    char said[512];
-    const char *argv[14] = { "qemu-nbd" };
-    const struct nbd_wall wall = { e->path, e->is_readonly, node, NBD_DIR, "joist-nbd" };
-    struct stat st;
-    int n = 1;
-    int fd;
+    char said[64];
     int rc;
 
     if (!has_nbd()) {
         run_program(load, said, sizeof(said));
     }
     rc = has_nbd() ? free_device(node, size) : -ENODEV;
+    if (rc == -ENODEV) {
+        fail_set(f, rc, "disk", path, "this kernel has no nbd driver, which its format needs");
+        return fail_remedy(f, "modprobe nbd");
+    }
     if (rc != 0) {
-        fail_set(f, rc, "disk", e->path, "%s",
-                 rc == -ENODEV ? "this kernel has no nbd driver, which its format needs"
-                               : "no nbd device is free");
-        return fail_remedy(f, rc == -ENODEV ? "modprobe nbd"
-                                            : "modprobe -r nbd; modprobe nbd "
-                                              "nbds_max=256");
+        fail_set(f, rc, "disk", path, "no nbd device is free");
+        return fail_remedy(f, "modprobe -r nbd; modprobe nbd nbds_max=256");
     }
+    return 0;
+}
+
+/* The export's own directory, empty; what is left of another of that name is ended. */
+static int make_dir(const char *tag, char *dir, size_t size, struct fail *f)
+{
+    int rc;
+
+    snprintf(dir, size, NBD_DIR "/%s", tag);
     mkdir(NBD_DIR, 0700);
-    marker(e->tag, pid, sizeof(pid));
-    fd = open(pid, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-    if (fd < 0) {
-        return fail_set(f, -errno, "disk", pid, "cannot be made: %s", strerror(errno));
+    rc = mkdir(dir, 0700);
+    if (rc != 0 && errno == EEXIST) {
+        nbd_detach(tag, NULL);
+        rc = mkdir(dir, 0700);
     }
-    close(fd);
+    return rc == 0 ? 0 : fail_set(f, -errno, "disk", dir, "cannot be made: %s", strerror(errno));
+}
+
+static int start(const struct nbd_export *e, const char *node, const char *dir, char *said,
+                 size_t size)
+{
+    const struct nbd_wall wall = { e->path, e->is_readonly, node,
+                                   dir,     "joist-nbd",    is_landlock_needed };
+    const struct run_with with = { build_wall, &wall, SAY_WAIT };
+    const char *argv[14] = { "qemu-nbd" };
+    char connect[64];
+    char format[32];
+    char socket[DIR_SIZE + 16];
+    int n = 1;
+
     snprintf(connect, sizeof(connect), "--connect=%.48s", node);
     snprintf(format, sizeof(format), "--format=%.16s", e->format);
-    snprintf(pid_arg, sizeof(pid_arg), "--pid-file=%s", pid);
-    snprintf(socket, sizeof(socket), "--socket=" NBD_DIR "/%s.sock", e->tag);
+    snprintf(socket, sizeof(socket), MARK "%s/sock", dir);
     argv[n++] = connect;
     argv[n++] = format;
-    argv[n++] = pid_arg;
     argv[n++] = socket;
     argv[n++] = "--cache=writeback";
     argv[n++] = e->discard ? "--discard=unmap" : "--discard=ignore";
@@ -145,12 +172,30 @@ int nbd_attach(const struct nbd_export *e, char *node, size_t size, dev_t *dev, 
     argv[n++] = "--";
     argv[n++] = e->path;
     argv[n] = NULL;
-    rc = run_program_after(argv, build_wall, &wall, said, sizeof(said));
-    keep_line(said);
+    return run_program_with(argv, &with, said, size);
+}
+
+int nbd_attach(const struct nbd_export *e, char *node, size_t size, dev_t *dev, struct fail *f)
+{
+    char dir[DIR_SIZE];
+    char said[512];
+    struct stat st;
+    int rc = check_landlock(e->path, f);
+
+    rc = rc == 0 ? find_device(e->path, node, size, f) : rc;
+    rc = rc == 0 ? make_dir(e->tag, dir, sizeof(dir), f) : rc;
+    if (rc != 0) {
+        return rc;
+    }
+    rc = start(e, node, dir, said, sizeof(said));
+    said[strcspn(said, "\n")] = '\0';
     if (rc == 127) {
         fail_set(f, -ENOENT, "disk", e->path,
                  "qemu-nbd, which serves its format, is not installed");
         fail_remedy(f, "install qemu-utils");
+    } else if (rc == -ETIMEDOUT) {
+        fail_set(f, rc, "disk", e->path, "qemu-nbd has not opened it in %d s", SAY_WAIT / 1000);
+        fail_remedy(f, "see what the image is based on: qemu-img info");
     } else if (rc != 0) {
         fail_set(f, -EIO, "disk", e->path, "qemu-nbd refuses it: %s", said);
     } else if (!wait_size(node) || stat(node, &st) != 0) {
@@ -216,11 +261,40 @@ static bool is_alive(pid_t pid)
     return state != 'Z' && state != 'X';
 }
 
+/* Whether it is an nbd device that a thread of this process serves: what stands in the command
+   line, the process can have changed, and another guest's device is not to be ended with it. */
+static bool is_served_by(const char *node, pid_t pid)
+{
+    char path[96];
+    int number = -1;
+    int used = 0;
+    int thread = 0;
+    FILE *f;
+
+    if (sscanf(node, "/dev/nbd%4d%n", &number, &used) != 1 || number < 0 || node[used] != '\0') {
+        return false;
+    }
+    snprintf(path, sizeof(path), "/sys/block/nbd%d/pid", number);
+    f = fopen(path, "re");
+    if (f == NULL) {
+        return false;
+    }
+    if (fscanf(f, "%d", &thread) != 1) {
+        thread = 0;
+    }
+    fclose(f);
+    snprintf(path, sizeof(path), "/proc/%d/task/%d", (int)pid, thread);
+    return thread > 0 && access(path, F_OK) == 0;
+}
+
 static void end_process(pid_t pid, const char *node)
 {
     unsigned int waited;
-    int fd = node != NULL ? open(node, O_RDWR | O_CLOEXEC) : -1;
+    int fd = -1;
 
+    if (node != NULL && is_served_by(node, pid)) {
+        fd = open(node, O_RDWR | O_CLOEXEC);
+    }
     if (fd >= 0) {
         ioctl(fd, NBD_CLEAR_QUE);
         ioctl(fd, NBD_DISCONNECT);
@@ -237,11 +311,26 @@ static void end_process(pid_t pid, const char *node)
     }
 }
 
-/* Ends each qemu-nbd that was started with this file as its mark. */
-static void end_export(const char *pidfile)
+static void remove_dir(const char *path)
+{
+    struct dirent *e;
+    DIR *dir = opendir(path);
+
+    while (dir != NULL && (e = readdir(dir)) != NULL) {
+        unlinkat(dirfd(dir), e->d_name, 0); /* of a process that was killed */
+    }
+    if (dir != NULL) {
+        closedir(dir);
+    }
+    rmdir(path);
+}
+
+/* Ends each qemu-nbd that was started with this directory for its socket. */
+static void end_export(const char *place)
 {
     char words[4096];
     struct dirent *e;
+    size_t size = strlen(place);
     DIR *dir = opendir("/proc");
 
     while (dir != NULL && (e = readdir(dir)) != NULL) {
@@ -252,35 +341,25 @@ static void end_export(const char *pidfile)
             continue;
         }
         n = command_of(e->d_name, words, sizeof(words));
-        mark =
-            n > 0 && strstr(words, "qemu-nbd") != NULL ? word_after(words, n, "--pid-file=") : NULL;
-        if (mark != NULL && strcmp(mark, pidfile) == 0) {
+        mark = n > 0 && strstr(words, "qemu-nbd") != NULL ? word_after(words, n, MARK) : NULL;
+        if (mark != NULL && strncmp(mark, place, size) == 0 && strcmp(mark + size, "/sock") == 0) {
             end_process((pid_t)atoi(e->d_name), word_after(words, n, "--connect="));
         }
     }
     if (dir != NULL) {
         closedir(dir);
     }
-    unlink(pidfile);
-    snprintf(words, sizeof(words), "%.*s.sock", (int)(strlen(pidfile) - strlen(ending)), pidfile);
-    unlink(words); /* of a process that was killed */
+    remove_dir(place);
 }
 
 void nbd_detach(const char *tag, const struct blk_keep *keep)
 {
     struct dirent *e;
-    char name[256];
-    size_t n;
     char path[400];
     DIR *dir = opendir(NBD_DIR);
 
     while (dir != NULL && (e = readdir(dir)) != NULL) {
-        n = strlen(e->d_name);
-        if (n < sizeof(ending) || strcmp(e->d_name + n - (sizeof(ending) - 1), ending) != 0) {
-            continue;
-        }
-        snprintf(name, sizeof(name), "%.*s", (int)(n - (sizeof(ending) - 1)), e->d_name);
-        if (tag_fits(name, tag, keep)) {
+        if (e->d_name[0] != '.' && tag_fits(e->d_name, tag, keep)) {
             snprintf(path, sizeof(path), NBD_DIR "/%s", e->d_name);
             end_export(path);
         }

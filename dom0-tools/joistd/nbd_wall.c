@@ -32,13 +32,12 @@
 #define KEPT     (1ull << CAP_SYS_ADMIN | 1ull << CAP_DAC_OVERRIDE)
 #define OWN_FILE (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE)
 #define READING  (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
-#define OWN_DIR                                                                        \
-    (OWN_FILE | READING | LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_SOCK | \
-     LANDLOCK_ACCESS_FS_REMOVE_FILE)
-#define HANDLED                                                                                   \
-    (OWN_DIR | LANDLOCK_ACCESS_FS_REMOVE_DIR | LANDLOCK_ACCESS_FS_MAKE_CHAR |                     \
-     LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_MAKE_FIFO | LANDLOCK_ACCESS_FS_MAKE_BLOCK | \
-     LANDLOCK_ACCESS_FS_MAKE_SYM)
+/* its socket, no files: /run is memory */
+#define OWN_DIR (READING | LANDLOCK_ACCESS_FS_MAKE_SOCK | LANDLOCK_ACCESS_FS_REMOVE_FILE)
+#define HANDLED                                                                                  \
+    (OWN_DIR | OWN_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR | LANDLOCK_ACCESS_FS_MAKE_REG |          \
+     LANDLOCK_ACCESS_FS_MAKE_CHAR | LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_MAKE_FIFO | \
+     LANDLOCK_ACCESS_FS_MAKE_BLOCK | LANDLOCK_ACCESS_FS_MAKE_SYM)
 
 /* --- name spaces: what is not to be found ------------------------------------------------------
  */
@@ -150,6 +149,11 @@ static int allow(int rules, const char *path, uint64_t access)
     return (int)rc;
 }
 
+bool nbd_wall_has_landlock(void)
+{
+    return syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION) > 0;
+}
+
 /* Everything may be read, since an image may be based on any other. Without Landlock in the kernel
    nothing bounds writing: CAP_DAC_OVERRIDE opens every file. */
 static int restrict_files(const struct nbd_wall *wall)
@@ -160,7 +164,10 @@ static int restrict_files(const struct nbd_wall *wall)
     int rc;
 
     if (rules < 0) {
-        return errno == ENOSYS || errno == EOPNOTSUPP ? 0 : -errno;
+        if (errno != ENOSYS && errno != EOPNOTSUPP) {
+            return -errno;
+        }
+        return wall->is_landlock_needed ? -EOPNOTSUPP : 0;
     }
     rc = allow(fd, "/", READING);
     rc = rc == 0

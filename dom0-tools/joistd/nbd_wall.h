@@ -10,12 +10,17 @@ struct nbd_wall {
     const char *node; /* the nbd device */
     const char *dir;  /* of the process's own files */
     const char *user; /* whom it becomes; "nobody" if there is no such user */
+    bool is_landlock_needed;
 };
+
+/* Whether this kernel has Landlock and has it switched on. */
+bool nbd_wall_has_landlock(void);
 
 /*
  * Walls in the calling process, which has one thread and is about to start the program: another
  * user with two rights of root's (binding the device, opening files of others), no network, no
  * sockets in /run, no access to the hypervisor, no file written but those named, and no system call
- * that would lead out.  0 or a negative errno: then it must not go on.
+ * that would lead out.  0 or a negative errno: then it must not go on.  A kernel without Landlock
+ * bounds no writing, unless it is needed: -EOPNOTSUPP.
  */
 int nbd_wall(const struct nbd_wall *wall);

@@ -462,6 +462,51 @@ def without_parents(state):
     return dict(state, store=keep)
 
 
+def t_unsaved(rig):
+    """A device whose guest cannot be saved (a full disk) is taken away again, and said so; detaching works."""
+    before = rig.state()
+    drv = rig.joist(f"create {rig.dir}/guest.cfg name=drv")["domid"]
+    fr = rig.joist(f"create {rig.dir}/guest.cfg name=fr")["domid"]
+    there = There(rig, drv)
+    disk = there.path("vbd", fr, 51712)
+    attach = "block-attach fr backend=drv,vdev=xvda,target=/dev/sdx"
+    saved = next(x for x in glob.glob(rig.dir + "/state/*.json") if json.load(open(x, encoding="utf-8"))["name"] == "fr")
+    place = saved[:-5] + ".new"
+
+    def let_go():
+        rig.until("offline", lambda: there.read(disk + "/online") == "0")
+        there.store.write(disk + "/hotplug-status", "disconnected")
+        rig.until("no nodes", lambda: there.read(disk) is None)
+    os.mkdir(place)                                     # nothing can be written there
+    code, err, _ = there.answer(attach, disk, "connected")
+    assert code == 1 and "disk 51712 works, but cannot be saved" in err and "it is taken away again" in err, (code, err)
+    let_go()
+    assert len(rig.run("joist block-list fr")[1].splitlines()) < 2, rig.run("joist block-list fr")
+    os.rmdir(place)
+    code, err, _ = there.answer(attach, disk, "connected")
+    assert code == 0, err
+    os.mkdir(place)
+    with subprocess.Popen([rig.bin + "/joist", "block-detach", "fr", "xvda"], env=rig.env, stderr=subprocess.PIPE) as p:
+        let_go()
+        assert p.wait(WAIT) == 0
+        assert b"the change cannot be saved" in p.stderr.read()
+    os.rmdir(place)
+    there.store.close()
+    rig.joist("destroy fr")
+    rig.joist("destroy drv")
+    rig.until("clean state", lambda: rig.state() == before)
+
+
+def t_landlock(rig):
+    """--landlock: its two words, and no other."""
+    for word, want in (("require", 0), ("if-there", 0), ("maybe", 2)):
+        code, out, err = rig.run(f"joistd --landlock {word} --check")
+        assert code == want, (code, out, err)
+        assert want == 0 or 'joistd: --landlock maybe: it is "require" or "if-there"' in err, err
+    code, _, err = rig.run("joistd --landlock")
+    assert code == 2 and "landlock" in err, err
+
+
 def t_backend(rig):
     """backend=: the nodes of a device that another domain serves; its answers, its silence, its end."""
     before = rig.state()
@@ -475,8 +520,11 @@ def t_backend(rig):
     assert code == 1, code
     assert re.match(rf"joist: device: command line: disk 51712: domain {drv} \(drv\) refuses it: no \?\[2Jsuch file$", err), err
     rig.until("nothing left of it", lambda: without_parents(rig.state()) == without_parents(quiet))
+    there.store.write(disk + "/hotplug-status", "connected")  # left by a device of that number
+    there.store.write(f"/local/domain/{fr}/device/vbd/51712/left", "1")
     code, err, nodes = there.answer(attach, disk, "connected")
     assert code == 0, err
+    assert disk + "/hotplug-status" not in nodes and there.read(f"/local/domain/{fr}/device/vbd/51712/left") is None
     want = {"frontend": f"/local/domain/{fr}/device/vbd/51712", "frontend-id": str(fr), "online": "1", "domain": "fr", "mode": "w",
             "entry": "format=raw,vdev=xvda,access=rw,backend=drv,target=/dev/sdx"}
     assert not {k: v for k, v in want.items() if nodes.get(disk + "/" + k) != v}, nodes
@@ -908,7 +956,7 @@ TESTS = [("table-complete", t_table_is_complete), ("help", rows_of(table.HELP)),
          ("store-nodes", t_store_nodes), ("failures", t_failures_leave_nothing), ("ends", t_ends),
          ("crash-at-once", t_crash_at_once), ("waiting", t_waiting), ("joistd-killed", t_joistd_killed),
          ("rename-restart-killed", t_rename_restart_killed),
-         ("backend", t_backend), ("backend-silent", t_backend_silent),
+         ("backend", t_backend), ("unsaved", t_unsaved), ("landlock", t_landlock), ("backend-silent", t_backend_silent),
          ("backend-daemon", t_backend_daemon),
          ("stored-killed", t_stored_killed), ("cycles", t_cycles), ("protocol", t_protocol), ("screen", t_screen),
          ("channels", t_channels)]

@@ -157,11 +157,13 @@ def refused(h, _args):
 
 def killed(h, args):
     """kill -9 of the daemon there, with devices attached and while they come and go: served on, nothing leaks."""
-    driver_up(h)
+    drv = driver_up(h)
     before = inside(h)
     front_up(h)
     h.on_console("fr", "(while :; do dd if=/dev/zero of=/dev/xvda bs=64k count=64 seek=128 conv=fsync 2>/dev/null; done) & true")
     with_front = inside(h)
+    # as if killed between the last note of a guest and its directory
+    h.must("xenstore-write /local/domain/%d/data/joist/999/device/vbd ''" % drv)
     for i in range(12 if args.long else 2):
         h.on_console("drv", "(sleep 4; usleep %d; kill -9 $(pidof joistd)) >/dev/null 2>&1 & true" % (i * 40000))
         h.cmd("sleep 1; for i in $(seq 6); do joist block-attach fr backend=drv,vdev=xvdb,access=r,target=/tmp/f.img; "
@@ -170,6 +172,7 @@ def killed(h, args):
         out = h.on_console("drv", "pidof joistd")
         demand(re.search(r"\d", out[0]), "the daemon there was not started again")
     empty(h, with_front, "after kill -9")
+    demand("999" not in h.sh("xenstore-ls /local/domain/%d/data/joist" % drv), "an empty directory of notes stays")
     out = h.on_console("fr", "dd if=/dev/xvda of=/dev/null bs=64k count=16 2>&1 && echo READ; "
                        "ip addr add 10.7.0.2/24 dev eth0; ip link set eth0 up; ping -c 2 -W 5 10.7.0.1")
     demand("READ" in out[0] and "2 packets received" in out[0], "no longer served: %r" % out)

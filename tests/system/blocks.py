@@ -146,6 +146,7 @@ def refused(h, args):
         demand(rc != 0, "%s: was accepted" % what)
         demand(re.search(want, out), "%s: the message is %r" % (what, out.strip()[-300:]))
         demand("bad" not in h.domains(), "%s: a guest was left" % what)
+    said = bad_bases(h, args.long) if h.cmd("[ -x /usr/bin/qemu-nbd ]")[0] == 0 else ""
     rc, out = h.tool("block-attach holder %s,raw,xvdb,r" % held)
     demand(rc != 0 and "xvda" in out, "attached the same file again: %r" % out)
     rc, out = h.tool("block-detach holder xvdz")
@@ -157,7 +158,24 @@ def refused(h, args):
     h.must_tool("destroy holder")
     h.gone("holder")
     h.must("umount /mnt; losetup -d /dev/loop99")
-    return "%d refusals" % (len(REFUSED) + 2)
+    return "%d refusals%s" % (len(REFUSED) + 2, said)
+
+
+def bad_bases(h, is_long):
+    """Images based on what cannot be: a name that would steer a terminal; a pipe, which qemu-nbd opens without end."""
+    make = "cd %s; qemu-img create -q -f qcow2 -u -F raw -b %s %s.qcow2 1M"
+    h.must(make % (DIR, "\"$(printf '/none/\\033[2Jx')\"", "esc"))
+    h.must("mkfifo %s/pipe" % DIR)
+    h.must(make % (DIR, DIR + "/pipe", "pipe"))
+    rc, out = h.tool("create /etc/joist/guest.cfg 'name=\"bad\"' 'disk=[\"%s/esc.qcow2,qcow2,xvda,rw\"]'" % DIR)
+    demand(rc != 0 and "/none/?[2Jx" in out and "\x1b" not in out, "a base with an escape: %d %r" % (rc, out))
+    if not is_long:
+        return ""
+    t = time.monotonic()
+    rc, out = h.tool("create /etc/joist/guest.cfg 'name=\"bad\"' 'disk=[\"%s/pipe.qcow2,qcow2,xvda,rw\"]'" % DIR)
+    demand(rc != 0 and "pipe.qcow2: qemu-nbd has not opened it in 20 s" in out, "a pipe as a base: %d %r" % (rc, out))
+    demand("bad" not in h.domains(), "a guest was left")
+    return "; a base that is a pipe: after %.0f s" % (time.monotonic() - t)
 
 
 def plugging(h, args):

@@ -33,7 +33,7 @@ import wrappings  # noqa: E402
 import images  # noqa: E402
 
 # Groups and scenarios of the long form only: `commands` walks the whole command table of tests/cli on a real control domain.
-LONG_ONLY = ("attacks-long", "backends.killed", "commands", "installed", "runs")
+LONG_ONLY = ("attacks-long", "backends.killed", "commands", "installed", "networks.guest_memory", "runs")
 
 # group: (arguments of system.Host, or None for scenarios that boot by themselves; the scenarios)
 GROUPS = [

@@ -286,7 +286,7 @@ static const char *find(const struct store_node *list, size_t count, const char 
     size_t i;
 
     for (i = 0; i < count; i++) {
-        if (strcmp(list[i].path, path) == 0) {
+        if (strcmp(list[i].path, path) == 0 && list[i].value != NULL) {
             *perms = list[i].perms;
             return list[i].value;
         }

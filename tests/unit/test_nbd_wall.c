@@ -8,6 +8,8 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <netinet/in.h>
 #include <sched.h>
 #include <signal.h>
@@ -15,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -106,7 +109,8 @@ static int look_around(bool is_readonly)
     EXPECT(opens(image, O_RDONLY) && opens(other, O_RDONLY)); /* though they are root's alone */
     EXPECT(opens(node, O_RDWR) && opens("/dev/null", O_RDWR));
     snprintf(path, sizeof(path), "%s/x.pid", own);
-    EXPECT(opens(path, O_RDWR | O_CREAT) && unlink(path) == 0);
+    EXPECT(opens(path, O_RDWR | O_CREAT) == !has_landlock());
+    unlink(path);
     fd = socket(AF_UNIX, SOCK_STREAM, 0);
     snprintf(here.sun_path, sizeof(here.sun_path), "%s/x.sock", own);
     EXPECT(fd >= 0 && bind(fd, (struct sockaddr *)&here, sizeof(here)) == 0);
@@ -133,7 +137,7 @@ static int look_around(bool is_readonly)
 
 static void try(bool is_readonly)
 {
-    const struct nbd_wall wall = { image, is_readonly, node, own, "nobody" };
+    const struct nbd_wall wall = { image, is_readonly, node, own, "nobody", false };
     int status;
     pid_t pid;
 
@@ -175,7 +179,7 @@ static void reading(void **state)
 
 static void not_there(void **state)
 {
-    const struct nbd_wall wall = { "/none", false, node, own, "nobody" };
+    const struct nbd_wall wall = { "/none", false, node, own, "nobody", false };
     int status;
     pid_t pid;
     (void)state;
@@ -191,12 +195,64 @@ static void not_there(void **state)
     assert_int_equal(WEXITSTATUS(status), 3);
 }
 
+/* A kernel without Landlock, made by refusing its system call. */
+static int hide_landlock(void)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_landlock_create_ruleset, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    const struct sock_fprog program = { .len = 4, .filter = code };
+
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+                   prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0
+               ? 0
+               : -errno;
+}
+
+static int wall_without_landlock(bool is_needed)
+{
+    const struct nbd_wall wall = { image, false, node, own, "nobody", is_needed };
+    int status;
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        int rc = hide_landlock();
+
+        rc = rc == 0 && nbd_wall_has_landlock() ? -EEXIST : rc;
+        rc = rc == 0 ? nbd_wall(&wall) : rc;
+        _exit(-rc);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    return -WEXITSTATUS(status);
+}
+
+static void without_landlock(void **state)
+{
+    int rc;
+    (void)state;
+
+    if (getuid() != 0 || !is_root_mounted()) {
+        skip();
+    }
+    rc = wall_without_landlock(false);
+    if (rc == -EPERM) {
+        skip(); /* a container that allows no name spaces */
+    }
+    assert_int_equal(rc, 0);
+    assert_int_equal(wall_without_landlock(true), -EOPNOTSUPP);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(writing),
         cmocka_unit_test(reading),
         cmocka_unit_test(not_there),
+        cmocka_unit_test(without_landlock),
     };
 
     return cmocka_run_group_tests(tests, make_files, remove_files);
