@@ -7,13 +7,17 @@
  */
 #include "joistd/nbd_wall.h"
 
+#include <asm/ioctls.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/audit.h>
 #include <linux/capability.h>
 #include <linux/filter.h>
+#include <linux/fs.h>
 #include <linux/landlock.h>
+#include <linux/nbd.h>
 #include <linux/seccomp.h>
 #include <pwd.h>
 #include <sched.h>
@@ -137,11 +141,15 @@ static int change_user(const char *name)
 static int allow(int rules, const char *path, uint64_t access)
 {
     struct landlock_path_beneath_attr rule = { .allowed_access = access };
+    struct stat st;
     long rc;
 
     rule.parent_fd = open(path, O_PATH | O_CLOEXEC);
     if (rule.parent_fd < 0) {
         return -errno;
+    }
+    if (fstat(rule.parent_fd, &st) == 0 && !S_ISDIR(st.st_mode)) {
+        rule.allowed_access &= OWN_FILE;
     }
     rc = syscall(SYS_landlock_add_rule, rules, LANDLOCK_RULE_PATH_BENEATH, &rule, 0);
     rc = rc == 0 ? 0 : -errno;
@@ -149,13 +157,62 @@ static int allow(int rules, const char *path, uint64_t access)
     return (int)rc;
 }
 
+/* Calls allow() for reading what the directory has and is_meant() accepts; what has gone meanwhile,
+   and links that lead nowhere, are left out. */
+static int allow_each(int rules, const char *where, bool (*is_meant)(int dir, const char *name))
+{
+    struct dirent *e;
+    char path[300];
+    DIR *dir = opendir(where);
+    int rc = dir != NULL ? 0 : -errno;
+
+    while (rc == 0 && (e = readdir(dir)) != NULL) {
+        if (e->d_name[0] != '.' && is_meant(dirfd(dir), e->d_name)) {
+            snprintf(path, sizeof(path), "%s/%s", where, e->d_name);
+            rc = allow(rules, path, READING);
+            rc = rc == -ENOENT ? 0 : rc;
+        }
+    }
+    if (dir != NULL) {
+        closedir(dir);
+    }
+    return rc;
+}
+
+static bool is_no_device(int dir, const char *name)
+{
+    (void)dir;
+    return strcmp(name, "dev") != 0 && strcmp(name, "proc") != 0 && strcmp(name, "sys") != 0;
+}
+
+/* A disk of the machine; loop and nbd devices are other guests'. */
+static bool is_disk(int dir, const char *name)
+{
+    struct stat st;
+
+    return strncmp(name, "loop", 4) != 0 && strncmp(name, "nbd", 3) != 0 &&
+           fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISBLK(st.st_mode);
+}
+
+/* Every file may be read, since an image may be based on any, and of the devices the disks: what
+   can be opened can be given orders, too. */
+static int allow_reading(int rules)
+{
+    int rc = allow_each(rules, "/", is_no_device);
+
+    rc = rc == 0 ? allow_each(rules, "/dev", is_disk) : rc;
+    if (rc == 0 && access("/dev/mapper", F_OK) == 0) {
+        rc = allow(rules, "/dev/mapper", READING);
+    }
+    return rc;
+}
+
 bool nbd_wall_has_landlock(void)
 {
     return syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION) > 0;
 }
 
-/* Everything may be read, since an image may be based on any other. Without Landlock in the kernel
-   nothing bounds writing: CAP_DAC_OVERRIDE opens every file. */
+/* Without Landlock in the kernel nothing bounds writing: CAP_DAC_OVERRIDE opens every file. */
 static int restrict_files(const struct nbd_wall *wall)
 {
     uint64_t handled = HANDLED;
@@ -169,7 +226,7 @@ static int restrict_files(const struct nbd_wall *wall)
         }
         return wall->is_landlock_needed ? -EOPNOTSUPP : 0;
     }
-    rc = allow(fd, "/", READING);
+    rc = allow_reading(fd);
     rc = rc == 0
              ? allow(fd, wall->image, wall->is_readonly ? LANDLOCK_ACCESS_FS_READ_FILE : OWN_FILE)
              : rc;
@@ -188,45 +245,83 @@ static int restrict_files(const struct nbd_wall *wall)
 
 /* What the two rights would still allow, and what names files without opening them. */
 static const uint16_t refused[] = {
-    SYS_mount,        SYS_umount2,     SYS_pivot_root,    SYS_chroot,
-    SYS_setns,        SYS_unshare,     SYS_ptrace,        SYS_process_vm_readv,
-    SYS_bpf,          SYS_swapon,      SYS_swapoff,       SYS_process_vm_writev,
-    SYS_sethostname,  SYS_quotactl,    SYS_setdomainname, SYS_open_by_handle_at,
-    SYS_kexec_load,   SYS_init_module, SYS_finit_module,  SYS_perf_event_open,
-    SYS_keyctl,       SYS_add_key,     SYS_request_key,   SYS_userfaultfd,
-    SYS_truncate,     SYS_setxattr,    SYS_lsetxattr,     SYS_fsetxattr,
-    SYS_move_mount,   SYS_open_tree,   SYS_fsopen,        SYS_fsmount,
-    SYS_removexattr,  SYS_mknod,       SYS_mknodat,       SYS_io_uring_setup,
-    SYS_lremovexattr, SYS_iopl,        SYS_ioperm,        SYS_fremovexattr,
+    SYS_mount,         SYS_umount2,     SYS_pivot_root,    SYS_chroot,
+    SYS_setns,         SYS_unshare,     SYS_ptrace,        SYS_process_vm_readv,
+    SYS_bpf,           SYS_swapon,      SYS_swapoff,       SYS_process_vm_writev,
+    SYS_sethostname,   SYS_quotactl,    SYS_setdomainname, SYS_open_by_handle_at,
+    SYS_kexec_load,    SYS_init_module, SYS_finit_module,  SYS_perf_event_open,
+    SYS_keyctl,        SYS_add_key,     SYS_request_key,   SYS_userfaultfd,
+    SYS_truncate,      SYS_setxattr,    SYS_lsetxattr,     SYS_fsetxattr,
+    SYS_move_mount,    SYS_open_tree,   SYS_fsopen,        SYS_fsmount,
+    SYS_removexattr,   SYS_mknod,       SYS_mknodat,       SYS_io_uring_setup,
+    SYS_lremovexattr,  SYS_iopl,        SYS_ioperm,        SYS_fremovexattr,
+    SYS_fanotify_init, SYS_syslog,      SYS_fsconfig,      SYS_fspick,
+    SYS_mount_setattr, SYS_pidfd_getfd, SYS_quotactl_fd,   SYS_process_madvise,
+};
+
+/* The orders to devices and file systems that it needs.  Any other would be obeyed on what is open
+   for reading only: the right to administer is all that most of them ask for, and with it a disk
+   takes commands to write. */
+static const uint32_t orders[] = {
+    BLKROSET, /* the first: only for an export that is read-only */
+    NBD_SET_SOCK,  NBD_SET_BLKSIZE, NBD_SET_SIZE, NBD_SET_SIZE_BLOCKS,
+    NBD_SET_FLAGS, NBD_SET_TIMEOUT, NBD_DO_IT,    NBD_CLEAR_SOCK,
+    NBD_CLEAR_QUE, NBD_DISCONNECT,  BLKGETSIZE,   BLKGETSIZE64,
+    BLKSSZGET,     BLKPBSZGET,      BLKSECTGET,   BLKROGET,
+    BLKDISCARD,    BLKZEROOUT,      FIONREAD,     TCGETS,
 };
 
 #define REFUSED (sizeof(refused) / sizeof(refused[0]))
+#define ORDERS  (sizeof(orders) / sizeof(orders[0]))
+#define NEW_ROOM                                                                               \
+    (CLONE_NEWNS | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWUTS | CLONE_NEWIPC | \
+     CLONE_NEWCGROUP)
 
 #define LOAD(field)        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, field))
 #define IS(value, yes, no) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)(value), yes, no)
+#define HAS(bits, yes, no) BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, (uint32_t)(bits), yes, no)
 #define RETURN(what)       BPF_STMT(BPF_RET | BPF_K, what)
+#define ALLOW              RETURN(SECCOMP_RET_ALLOW)
+#define FAIL(error)        RETURN(SECCOMP_RET_ERRNO | (error))
 
-static int filter_calls(void)
+static int filter_calls(bool is_readonly)
 {
-    struct sock_filter code[REFUSED + 16] = {
+    struct sock_filter code[2 * REFUSED + 2 * ORDERS + 24] = {
         LOAD(arch),
         IS(AUDIT_ARCH_X86_64, 1, 0),
         RETURN(SECCOMP_RET_KILL_PROCESS),
         LOAD(nr),
         BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, 0x40000000u, 0, 1), /* the x32 numbers */
         RETURN(SECCOMP_RET_KILL_PROCESS),
+        /* its flags cannot be looked at; the C library then makes its threads by the other */
+        IS(SYS_clone3, 0, 1),
+        FAIL(ENOSYS),
+        IS(SYS_clone, 0, 4),
+        LOAD(args[0]),
+        HAS(NEW_ROOM, 0, 1),
+        FAIL(EPERM),
+        ALLOW,
+        IS(SYS_socket, 0, 4), /* sockets with names in files only */
+        LOAD(args[0]),
+        IS(AF_UNIX, 1, 0),
+        FAIL(EPERM),
+        ALLOW,
     };
-    uint16_t n = 6;
+    uint16_t n = 18;
     size_t i;
 
     for (i = 0; i < REFUSED; i++) {
-        code[n++] = (struct sock_filter)IS(refused[i], (uint8_t)(REFUSED - i + 2), 0);
+        code[n++] = (struct sock_filter)IS(refused[i], 0, 1);
+        code[n++] = (struct sock_filter)FAIL(EPERM);
     }
-    code[n++] = (struct sock_filter)IS(SYS_socket, 0, 3); /* sockets with names in files only */
-    code[n++] = (struct sock_filter)LOAD(args[0]);
-    code[n++] = (struct sock_filter)IS(AF_UNIX, 1, 0);
-    code[n++] = (struct sock_filter)RETURN(SECCOMP_RET_ERRNO | EPERM);
-    code[n++] = (struct sock_filter)RETURN(SECCOMP_RET_ALLOW);
+    code[n++] = (struct sock_filter)IS(SYS_ioctl, 1, 0);
+    code[n++] = (struct sock_filter)ALLOW;
+    code[n++] = (struct sock_filter)LOAD(args[1]);
+    for (i = is_readonly ? 0 : 1; i < ORDERS; i++) {
+        code[n++] = (struct sock_filter)IS(orders[i], 0, 1);
+        code[n++] = (struct sock_filter)ALLOW;
+    }
+    code[n++] = (struct sock_filter)FAIL(EPERM);
     const struct sock_fprog program = { .len = n, .filter = code };
 
     return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0 ? 0 : -errno;
@@ -238,5 +333,5 @@ int nbd_wall(const struct nbd_wall *wall)
 
     rc = rc == 0 ? change_user(wall->user) : rc;
     rc = rc == 0 ? restrict_files(wall) : rc;
-    return rc == 0 ? filter_calls() : rc;
+    return rc == 0 ? filter_calls(wall->is_readonly) : rc;
 }

@@ -176,7 +176,7 @@ def guest_memory(h, _args):
         return size["MemTotal"] - size["MemFree"], size["Slab"]
 
     def turns(count):
-        line = "network-attach n3 script=/tmp/plain mac=00:16:3e:00:00:78 && %s network-detach n3 00:16:3e:00:00:78 || echo BAD"
+        line = "network-attach n3 script=/tmp/plain mac=00:16:3e:00:00:78 && %s network-detach n3 0 || echo BAD"
         tool = "xl" if h.tools == "stock" else "joist"
         for _ in range(count):
             rc, out = h.tool(line % tool)

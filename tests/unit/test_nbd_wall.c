@@ -9,13 +9,16 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
+#include <linux/fs.h>
 #include <linux/seccomp.h>
 #include <netinet/in.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -99,6 +102,44 @@ static bool is_root_mounted(void)
         }                    \
     } while (0)
 
+static void *answer(void *arg)
+{
+    return arg;
+}
+
+static bool has_threads(void)
+{
+    pthread_t thread;
+    void *said = NULL;
+    pid_t pid;
+    int status;
+
+    if (pthread_create(&thread, NULL, answer, &said) != 0 || pthread_join(thread, &said) != 0) {
+        return false;
+    }
+    pid = fork();
+    if (pid == 0) {
+        _exit(7);
+    }
+    return waitpid(pid, &status, 0) == pid && WEXITSTATUS(status) == 7;
+}
+
+/* Of two orders that any file obeys one is needed; and one to disks is for read-only exports. */
+static bool gives_orders(bool is_readonly)
+{
+    int fd = open(image, O_RDONLY);
+    int value = 0;
+    bool is_right = fd >= 0 && ioctl(fd, FIONREAD, &value) == 0;
+
+    is_right = is_right && ioctl(fd, FIGETBSZ, &value) < 0 && errno == EPERM;
+    close(fd);
+    fd = open("/dev/null", O_RDWR); /* which knows no such order */
+    is_right = is_right && ioctl(fd, BLKROSET, &value) < 0;
+    is_right = is_right && errno == (is_readonly ? ENOTTY : EPERM);
+    close(fd);
+    return is_right;
+}
+
 static int look_around(bool is_readonly)
 {
     struct sockaddr_un here = { .sun_family = AF_UNIX };
@@ -119,6 +160,10 @@ static int look_around(bool is_readonly)
     EXPECT(socket(AF_NETLINK, SOCK_RAW, 0) < 0 && errno == EPERM);
     EXPECT(mount("none", "/tmp", "tmpfs", 0, NULL) != 0 && errno == EPERM);
     EXPECT(unshare(CLONE_NEWUTS) != 0 && errno == EPERM);
+    EXPECT(syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, 0, 0, 0, 0) < 0 && errno == EPERM);
+    EXPECT(syscall(SYS_clone3, NULL, 0) < 0 && errno == ENOSYS);
+    EXPECT(syscall(SYS_fanotify_init, 0, O_RDONLY) < 0 && errno == EPERM);
+    EXPECT(has_threads() && gives_orders(is_readonly));
     EXPECT(truncate(other, 0) != 0 && errno == EPERM);
     EXPECT(sethostname("x", 1) != 0 && errno == EPERM);
     EXPECT(kill(getppid(), 0) != 0 && errno == EPERM);
@@ -127,7 +172,8 @@ static int look_around(bool is_readonly)
     if (has_landlock()) {
         EXPECT(opens(image, O_RDWR) == !is_readonly);
         EXPECT(!opens(other, O_RDWR) && errno == EACCES);
-        EXPECT(!opens("/dev/zero", O_RDWR));
+        EXPECT(!opens("/dev/zero", O_RDONLY) && !opens("/proc/self/status", O_RDONLY));
+        EXPECT(!opens("/dev/zero", O_RDWR) && opens("/etc/passwd", O_RDONLY));
         snprintf(path, sizeof(path), "%s/new", dir);
         EXPECT(!opens(path, O_RDWR | O_CREAT) && errno == EACCES);
         EXPECT(unlink(other) != 0 && rename(other, path) != 0 && mkdir(path, 0700) != 0);
