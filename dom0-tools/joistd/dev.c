@@ -409,15 +409,22 @@ static int say_offline(struct dev_work *w, const struct dev_paths *at, bool cut)
     return count > 0 ? store_apply(w->s, node, count, STORE_TIMEOUT_JOB) : 0;
 }
 
-/* The directory above the devices that another domain gave, if it is empty. */
+/* The directory above the devices that another domain gave, if it is empty.  Of a domain that has
+   ended meanwhile nothing may be left that was written here after its own end. */
 static void remove_remote_parent(struct dev_work *w, const struct dev_class *class,
                                  uint16_t backend)
 {
     char path[96];
+    char text[16];
     struct store_node node = { path, NULL, NULL };
     char *names;
     size_t count;
 
+    snprintf(path, sizeof(path), "/local/domain/%u", backend);
+    if (!remote_is_alive(w, backend) && !dev_get(w, path, "domid", text, sizeof(text))) {
+        store_apply(w->s, &node, 1, STORE_TIMEOUT_JOB);
+        return;
+    }
     snprintf(path, sizeof(path), "/local/domain/%u/backend/%s/%u", backend, class->name, w->domid);
     if (store_list(w->s, 0, path, &names, &count) == 0) {
         free(names);

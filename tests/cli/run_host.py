@@ -545,6 +545,7 @@ def t_backend(rig):
     assert there.read(vif) is None
     # the back end's domain is gone: nobody is waited for
     rig.joist("destroy drv")
+    there.store.write(disk + "/online", "1")            # written when its domain's nodes had just been removed
     start = time.monotonic()
     rig.joist("block-detach fr xvda")
     code, _, err = rig.run("joist " + attach)
