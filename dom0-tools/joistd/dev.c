@@ -394,14 +394,16 @@ static int say_offline(struct dev_work *w, const struct dev_paths *at, bool cut)
     char online[112];
     char state[112];
     struct store_node node[3];
-    char text[8];
+    char text[16];
     size_t count = 0;
 
     snprintf(online, sizeof(online), "%s/online", at->back);
     snprintf(state, sizeof(state), "%s/state", at->back);
     if (dev_get(w, at->back, "online", text, sizeof(text))) {
         node[count++] = (struct store_node){ online, "0", NULL };
-        node[count++] = (struct store_node){ state, "5", NULL };
+        if (read_state(w, state) != XB_CLOSED) { /* nobody would close it a second time */
+            node[count++] = (struct store_node){ state, "5", NULL };
+        }
     }
     if (cut) {
         node[count++] = (struct store_node){ at->front, NULL, NULL };
@@ -461,24 +463,44 @@ static int finish_remove(struct dev_work *w, const struct dev_class *class, unsi
     return rc;
 }
 
-static int wait_closed(struct dev_work *w, const struct dev_class *class, unsigned int id,
-                       const struct dev_paths *at)
+struct closing {
+    const struct dev_class *class;
+    unsigned int id;
+    bool is_local; /* this kernel has the back end */
+    char path[128];
+    int back;
+};
+
+/* A back end in this kernel is closed, too, when the kernel has let go of it: it writes no state
+   any more, and the one that we write may come after its last. */
+static bool is_closed(struct dev_work *w, void *arg)
 {
+    struct closing *c = arg;
+
+    c->back = read_state(w, c->path);
+    return c->back == XB_CLOSED || c->back == XB_UNKNOWN ||
+           (c->is_local && dev_wait_unbound(w, c->class, c->id, 0));
+}
+
+static int wait_closed(struct dev_work *w, const struct dev_class *class, unsigned int id,
+                       uint16_t backend, const struct dev_paths *at)
+{
+    struct closing c = { .class = class,
+                         .id = id,
+                         .is_local = backend == 0 && hosts[class->kind]->module != NULL };
     char path[128];
     int front;
-    int back;
-    int rc;
+    const int rc = -ETIMEDOUT;
 
-    snprintf(path, sizeof(path), "%s/state", at->back);
-    rc = dev_wait_state(w, path, 1u << XB_CLOSED | 1u << XB_UNKNOWN, DEV_CLOSE_WAIT, &back);
-    if (rc >= 0) {
+    snprintf(c.path, sizeof(c.path), "%s/state", at->back);
+    if (dev_wait(w, c.path, is_closed, &c, DEV_CLOSE_WAIT)) {
         return 0;
     }
     snprintf(path, sizeof(path), "%s/state", at->front);
     front = read_state(w, path);
     if (front == XB_CLOSED) {
         fail_set(w->f, rc, "detach", w->name, "%s %u: the back end did not close: it is %s",
-                 class->noun, id, dev_state_name(back));
+                 class->noun, id, dev_state_name(c.back));
     } else {
         fail_set(w->f, rc, "detach", w->name,
                  "%s %u: the guest did not close it in %d s: its front end is %s", class->noun, id,
@@ -505,7 +527,7 @@ int dev_remove(struct dev_work *w, const struct dev_class *class, unsigned int i
         return fail_remedy(w->f, "see whether joist-stored runs");
     }
     if (host->has_states && !force) {
-        rc = wait_closed(w, class, id, &at);
+        rc = wait_closed(w, class, id, backend, &at);
         if (rc != 0) {
             return rc;
         }

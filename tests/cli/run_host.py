@@ -661,6 +661,32 @@ def t_backend_silent(rig):
     rig.joist("destroy drv")
 
 
+def t_backend_closed_late(rig):
+    """A guest that closes its device only after the detach has given up: the next detach finds it closed."""
+    before = rig.state()
+    drv = rig.joist(f"create {rig.dir}/guest.cfg name=drv")["domid"]
+    fr = rig.joist(f"create {rig.dir}/guest.cfg name=fr")["domid"]
+    there = There(rig, drv)
+    disk = there.path("vbd", fr, 51712)
+    code, err, _ = there.answer("block-attach fr backend=drv,vdev=xvda,target=/dev/sdx", disk, "connected")
+    assert code == 0, err
+    there.store.write(disk + "/state", "4")
+    there.store.write(f"/local/domain/{fr}/device/vbd/51712/state", "4")
+    code, _, err = rig.run("joist block-detach fr xvda", 40)
+    assert code == 1 and "disk 51712: the guest did not close it in 10 s: its front end is Connected" in err, err
+    assert there.read(disk + "/online") == "0" and there.read(disk + "/state") == "5"
+    there.store.write(f"/local/domain/{fr}/device/vbd/51712/state", "6")
+    there.store.write(disk + "/state", "6")
+    there.store.write(disk + "/hotplug-status", "disconnected")
+    start = time.monotonic()
+    rig.joist("block-detach fr xvda")
+    assert time.monotonic() - start < 5, "something was waited for"
+    there.store.close()
+    rig.joist("destroy fr")
+    rig.joist("destroy drv")
+    rig.until("clean state", lambda: rig.state() == before)
+
+
 def t_stored_killed(rig):
     """The store daemon is killed: joistd connects again and still learns of guests' ends."""
     before = rig.state()
@@ -958,7 +984,7 @@ TESTS = [("table-complete", t_table_is_complete), ("help", rows_of(table.HELP)),
          ("crash-at-once", t_crash_at_once), ("waiting", t_waiting), ("joistd-killed", t_joistd_killed),
          ("rename-restart-killed", t_rename_restart_killed),
          ("backend", t_backend), ("unsaved", t_unsaved), ("landlock", t_landlock), ("backend-silent", t_backend_silent),
-         ("backend-daemon", t_backend_daemon),
+         ("backend-daemon", t_backend_daemon), ("backend-closed-late", t_backend_closed_late),
          ("stored-killed", t_stored_killed), ("cycles", t_cycles), ("protocol", t_protocol), ("screen", t_screen),
          ("channels", t_channels)]
 

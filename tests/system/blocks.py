@@ -201,9 +201,23 @@ def plugging(h, args):
     h.must_tool("block-detach --force b2 xvdb")
     h.must_tool("unpause b2")
     demand("xvdb" not in h.must_tool("block-list -l b2"), "still listed after --force")
+    if args.long:
+        closed_late(h, path)
     h.must_tool("destroy b2")
     h.gone("b2")
     return "%d cycles, %.2f s each" % (count * len(took), min(took))
+
+
+def closed_late(h, path):
+    """A guest that lets go only after the detach has given up: the next detach needs no --force."""
+    h.must_tool("block-attach b2 %s,raw,xvdb,r" % path)
+    h.must_tool("pause b2")
+    rc, said = h.tool("block-detach b2 xvdb", 60)
+    demand(rc != 0 and "the guest did not close it in 10 s" in said, "detached without the guest: %r" % said)
+    h.must_tool("unpause b2")
+    h.cmd("sleep 2")
+    h.must_tool("block-detach b2 xvdb")
+    demand("xvdb" not in h.must_tool("block-list -l b2"), "still listed")
 
 
 def plug(h, path, count):
