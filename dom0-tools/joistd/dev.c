@@ -138,7 +138,9 @@ int dev_wait_state(struct dev_work *w, const char *path, unsigned int mask, unsi
 int dev_backend_id(struct dev_work *w, const struct device *dev, uint16_t *id)
 {
     const char *text = dev->backend;
-    unsigned long n = strtoul(text, NULL, 10);
+    char *end;
+    unsigned long n = strtoul(text, &end, 10);
+    bool is_number = isdigit((unsigned char)text[0]) && *end == '\0'; /* "1web" is a name */
     char path[64];
     char name[128];
     char *names = NULL;
@@ -155,7 +157,7 @@ int dev_backend_id(struct dev_work *w, const struct device *dev, uint16_t *id)
     }
     for (i = 0, at = names; i < count; i++, at += strlen(at) + 1) {
         snprintf(path, sizeof(path), "/local/domain/%.16s", at);
-        if ((isdigit((unsigned char)text[0]) && strtoul(at, NULL, 10) == n) ||
+        if ((is_number && strtoul(at, NULL, 10) == n) ||
             (dev_get(w, path, "name", name, sizeof(name)) && strcmp(name, text) == 0)) {
             *id = (uint16_t)strtoul(at, NULL, 10);
             break;

@@ -516,6 +516,8 @@ def t_backend(rig):
     there = There(rig, drv)
     disk, vif = there.path("vbd", fr, 51712), there.path("vif", fr, 0)
     attach = "block-attach fr backend=drv,vdev=xvda,target=/dev/sdx"
+    code, _, err = rig.run(f"joist block-attach fr backend={drv}x,vdev=xvda,target=/dev/sdx")
+    assert code == 1 and f"backend={drv}x: there is no such domain" in err, err
     code, err, _ = there.answer(attach, disk, "error", "no \x1b[2Jsuch file")
     assert code == 1, code
     assert re.match(rf"joist: device: command line: disk 51712: domain {drv} \(drv\) refuses it: no \?\[2Jsuch file$", err), err

@@ -129,9 +129,21 @@ def cycles(h, args):
     guest_up(h, "n1")
     attach(h, "n1", "mac=00:16:3e:00:00:77")          # what is made once, is now
     h.must_tool("network-detach n1 1")
-    before, before_all = baseline(h), held(h)
-    count = 100 if args.long else 10
     on(h, "n1", "(setsid nc -ll -p 98 -e /bin/cat </dev/null >/dev/null 2>&1 &)")
+    count = 100 if args.long else 10
+    if args.long:
+        busy_cycles(h, 5)                             # tables of grants have grown to what the traffic needs
+    before, before_all = baseline(h), held(h) if args.long else {}
+    took, echoed = busy_cycles(h, count)
+    same(h, before, "after %d cycles" % count)
+    demand(on(h, "n1", "ls /sys/class/net").split() == ["eth0", "lo"], "the guest keeps an interface")
+    left = guests.difference(before_all, held(h)) if args.long else ""
+    demand(not left, "after %d cycles: %s" % (count, left))
+    return "%d cycles, %.1f s each, %.1f MB of traffic meanwhile" % (count, took, echoed / MB)
+
+
+def busy_cycles(h, count):
+    """So many; the seconds that each took, and the bytes that came back meanwhile."""
     h.must("(while :; do head -c 100000 /dev/zero; usleep 200000; done | nc %s 98 >/tmp/echo 2>&1 &)" % GUESTS["n1"])
     on(h, "n1", "(ping -q -s 8000 -i 0.1 %s >/dev/null 2>&1 &)" % HOST)
     t = time.monotonic()
@@ -147,11 +159,7 @@ def cycles(h, args):
     demand(echoed > 100000, "the traffic meanwhile was %d bytes" % echoed)
     h.sh("killall nc; rm /tmp/echo")
     on(h, "n1", "killall ping")
-    same(h, before, "after %d cycles" % count)
-    demand(on(h, "n1", "ls /sys/class/net").split() == ["eth0", "lo"], "the guest keeps an interface")
-    left = guests.difference(before_all, held(h))
-    demand(not left, "after %d cycles: %s" % (count, left))
-    return "%d cycles, %.1f s each, %.1f MB of traffic meanwhile" % (count, took, echoed / MB)
+    return took, echoed
 
 
 PLAIN = """#!/bin/sh
