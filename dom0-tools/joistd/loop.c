@@ -50,15 +50,30 @@ static void become_program(const char *const argv[], const struct run_with *with
     _exit(127);
 }
 
-/* Reads what it says until it has ended; false when that takes longer than until `end_ms`. */
+/* Takes over what has been said, as far as there is room; names in it may be a stranger's, and go
+   to terminals. */
+static size_t add_said(char *said, size_t used, size_t size, const char *text, size_t n)
+{
+    size_t i;
+
+    for (i = 0; i < n && used + 1 < size; i++) {
+        said[used++] = (text[i] >= ' ' && text[i] <= '~') || text[i] == '\n' ? text[i] : '?';
+    }
+    said[used] = '\0';
+    return used;
+}
+
+/* Reads what it says until nobody can say more; false when that takes longer than until `end_ms`.
+ */
 static bool hear(int from, uint64_t end_ms, char *said, size_t size)
 {
     struct pollfd p = { .fd = from, .events = POLLIN };
+    char text[512];
     size_t used = 0;
     uint64_t now;
     ssize_t n;
 
-    while (used + 1 < size) {
+    for (;;) {
         now = evloop_now_ms();
         if (end_ms != 0 && now >= end_ms) {
             return false;
@@ -66,18 +81,29 @@ static bool hear(int from, uint64_t end_ms, char *said, size_t size)
         if (poll(&p, 1, end_ms != 0 ? (int)(end_ms - now) : -1) <= 0) {
             continue;
         }
-        n = read(from, said + used, size - used - 1);
+        n = read(from, text, sizeof(text));
         if (n == 0 || (n < 0 && errno != EINTR)) {
-            break;
+            return true;
         }
-        for (; n > 0; n--, used++) { /* names in it may be a stranger's, and go to terminals */
-            char c = said[used];
-
-            said[used] = (c >= ' ' && c <= '~') || c == '\n' ? c : '?';
-        }
-        said[used] = '\0';
+        used = n > 0 ? add_said(said, used, size, text, (size_t)n) : used;
     }
-    return true;
+}
+
+/* 0, or -ETIMEDOUT: it runs on. */
+static int wait_end(pid_t pid, uint64_t end_ms, int *status)
+{
+    pid_t got;
+
+    while ((got = waitpid(pid, status, end_ms != 0 ? WNOHANG : 0)) != pid) {
+        if (got < 0 && errno != EINTR) {
+            return -errno;
+        }
+        if (end_ms != 0 && evloop_now_ms() >= end_ms) {
+            return -ETIMEDOUT;
+        }
+        poll(NULL, 0, 5);
+    }
+    return 0;
 }
 
 /* What is killed may be in a system call that does not end: not waited for without end. */
@@ -96,8 +122,9 @@ int run_program_with(const char *const argv[], const struct run_with *with, char
 {
     uint64_t end_ms = with->timeout_ms > 0 ? evloop_now_ms() + with->timeout_ms : 0;
     int ends[2];
-    int status;
+    int status = 0;
     pid_t pid;
+    int rc;
 
     said[0] = '\0';
     if (pipe2(ends, O_CLOEXEC) != 0) {
@@ -105,8 +132,7 @@ int run_program_with(const char *const argv[], const struct run_with *with, char
     }
     pid = fork();
     if (pid < 0) {
-        int rc = -errno;
-
+        rc = -errno;
         close(ends[0]);
         close(ends[1]);
         return rc;
@@ -115,14 +141,13 @@ int run_program_with(const char *const argv[], const struct run_with *with, char
         become_program(argv, with, ends[1]);
     }
     close(ends[1]);
-    if (!hear(ends[0], end_ms, said, size)) {
-        close(ends[0]);
-        kill_program(pid);
-        return -ETIMEDOUT;
-    }
+    rc = hear(ends[0], end_ms, said, size) ? wait_end(pid, end_ms, &status) : -ETIMEDOUT;
     close(ends[0]);
-    if (waitpid(pid, &status, 0) != pid) {
-        return -errno;
+    if (rc == -ETIMEDOUT) {
+        kill_program(pid);
+    }
+    if (rc != 0) {
+        return rc;
     }
     return WIFEXITED(status) ? WEXITSTATUS(status) : -EINTR;
 }

@@ -64,6 +64,8 @@ static void time_limit(void **state)
     static const char *const busy[] = { "sleep", "60", NULL };
     static const char *const forked[] = { "sh", "-c",
                                           "echo begun >&2; setsid sleep 3 & exec sleep 60", NULL };
+    static const char *const silent[] = { "sh", "-c", "exec 2>&-; exec sleep 60", NULL };
+    static const char *const wordy[] = { "sh", "-c", "while :; do echo more >&2; done", NULL };
     const struct run_with with = { .timeout_ms = 300 };
     char said[64];
     uint64_t t = evloop_now_ms();
@@ -72,7 +74,10 @@ static void time_limit(void **state)
     assert_int_equal(run_program_with(busy, &with, said, sizeof(said)), -ETIMEDOUT);
     assert_int_equal(run_program_with(forked, &with, said, sizeof(said)), -ETIMEDOUT);
     assert_string_equal(said, "begun\n");
-    assert_in_range(evloop_now_ms() - t, 600, 2900);
+    assert_int_equal(run_program_with(silent, &with, said, sizeof(said)), -ETIMEDOUT);
+    assert_int_equal(run_program_with(wordy, &with, said, sizeof(said)), -ETIMEDOUT);
+    assert_int_equal(strlen(said), sizeof(said) - 1);
+    assert_in_range(evloop_now_ms() - t, 1200, 4000);
     assert_int_equal(waitpid(-1, NULL, WNOHANG), -1); /* none is left */
 }
 
@@ -82,13 +87,16 @@ static pid_t pretend(const char *tag, const char *node)
 {
     char mark[160];
     char device[96];
+    int ends[2];
     pid_t pid;
 
     snprintf(mark, sizeof(mark), "--socket=" NBD_DIR "/%s/sock", tag);
     snprintf(device, sizeof(device), "--connect=%s", node);
     pid = fork();
     if (pid == 0) {
-        execlp("sh", "qemu-nbd", "-c", "sleep 60 & wait", device, mark, (char *)NULL);
+        if (pipe(ends) == 0 && dup2(ends[0], 0) == 0) { /* its own other end: it waits for ever */
+            execlp("sh", "qemu-nbd", "-c", "read word", device, mark, (char *)NULL);
+        }
         _exit(1);
     }
     assert_true(pid > 0);
