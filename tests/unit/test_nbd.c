@@ -131,7 +131,7 @@ static void ends_its_own(void **state)
 
     mkdir("/run/joist", 0755);
     mkdir(NBD_DIR, 0700);
-    if (access(NBD_DIR, W_OK) != 0) {
+    if (access(NBD_DIR, W_OK) != 0 || access("/proc/self/cmdline", R_OK) != 0) {
         skip();
     }
     close(mkstemp(node));
@@ -158,6 +158,8 @@ static void ends_its_own(void **state)
     assert_true(read(notify, event, sizeof(event)) < 0 && errno == EAGAIN);
     close(notify);
     unlink(node);
+    rmdir(NBD_DIR); /* if they are empty */
+    rmdir("/run/joist");
 }
 
 /* On a kernel without Landlock, made by refusing its system call. */
