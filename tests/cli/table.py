@@ -6,6 +6,19 @@ Each row: (command, exit code, pattern for standard output, pattern for standard
 regular expressions that must match somewhere; "" means that nothing may be printed. "{d}" is the directory of test files,
 "guest.cfg" in it describes the guest `web`. A change is "" (none), "guest" (domains and store) or "log" (the hypervisor's)."""
 
+
+
+class Differs(str):
+    """A pattern where a real control domain says something else than a host without Xen's drivers (check-cli)."""
+    def __new__(cls, on_host, dom0):
+        pattern = super().__new__(cls, on_host)
+        pattern.dom0 = dom0
+        return pattern
+
+
+NO_DISK = r"^joist: disk: /x: cannot be opened for reading and writing: No such file or directory$"
+NO_BRIDGE = r"^joist: network: command line.*: there is no bridge xenbr0; make it \(ip link add xenbr0 type bridge;"
+
 VERBS = ["create", "list", "info", "console", "pause", "unpause", "shutdown", "reboot", "destroy", "dmesg", "domid",
          "domname", "rename", "vcpu-list", "uptime", "block-attach", "block-detach", "block-list", "block-resize",
          "network-attach", "network-detach", "network-list"]
@@ -175,7 +188,8 @@ BAD = [
     (f"{C} \"disk=['/x,raw,xvda','/y,raw,xvda']\"", 1, "", r"1:22: the guest already has a disk with this name or number", ""),
     (f"{C} \"disk=['/x,raw,xvda','/x,raw,xvdb']\"", 1, "", r"/x is the guest's xvda too; make both read-only", ""),
     (f"{C} \"disk=['cdrom,vdev=hdc']\"", 1, "", r"a disk needs a target: a file or a block device", ""),
-    (f"{C} \"disk=['/x,raw,xvda']\"", 1, "", r"this kernel has no back end for a disk; load its module: modprobe xen-blkback", ""),
+    (f"{C} \"disk=['/x,raw,xvda']\"", 1, "",
+     Differs(r"this kernel has no back end for a disk; load its module: modprobe xen-blkback", NO_DISK), ""),
     (f"{C} -n \"disk=['a.img,qcow2,xvda,r,backendtype=qdisk']\"", 0,
      r'(?m)^disk = \["format=qcow2,vdev=xvda,access=ro,target=/.*/a\.img"\]$', r"backendtype=qdisk is ignored", ""),
     (f"{C} -n \"disk=['phy:vg/a,xvda,w,backend=drv']\"", 0,
@@ -194,7 +208,8 @@ BAD = [
     (f"{C} \"vif=['type=ioemu']\"", 1, "", r'type="ioemu" is not for PV guests: use vif', ""),
     (f"{C} \"vif=['script=vif-nat']\"", 1, "", r"a routed interface needs the guest's address; add ip=ADDRESS", ""),
     (f"{C} \"vif=['backend=nosuch']\"", 1, "", r"backend=nosuch: there is no such domain; start the domain", ""),
-    (f"{C} \"vif=['']\"", 1, "", r"this kernel has no back end for a network interface; load its module: modprobe xen-netback", ""),
+    (f"{C} \"vif=['']\"", 1, "",
+     Differs(r"this kernel has no back end for a network interface; load its module: modprobe xen-netback", NO_BRIDGE), ""),
     (f"{C} -n \"vif=['model=e1000,bridge=x']\"", 0, r'(?m)^vif = \["model=e1000,bridge=x"\]$',
      r"^joist: warning: command line:1:7: model is ignored, it has no meaning for a PV guest", ""),
     (f"{C} \"vfb=['vnc=1,bogus=2']\"", 1, "",
@@ -244,7 +259,9 @@ BAD += [
     ("joist run --rootfs {d}", 2, "", r"^joist: run: a word is missing; usage: joist run ", ""),
     ("joist run --json --rootfs {d}/none -- true", 125, "", r"^joist: run: .*/none: is no directory or archive: No such file", ""),
     ("joist run --rootfs {d} --size 1M -- true", 2, "", r'^joist: size "1M": .* from 16M on$', ""),
-    ("joist run --rootfs {d}/log -- true", 125, "", r"^joist: run: .*/joist-run-init: cannot be read: No such file or directory; this inst", ""),
+    ("joist run --rootfs {d}/log -- true", 125, "",
+     Differs(r"^joist: run: .*/joist-run-init: cannot be read: No such file or directory; this inst",
+             r"^joist: run: .*/log: is no directory or archive: No such file"), ""),
     ("joist --socket {d}/none run --rootfs {d} -- true", 3, "", r"^joist: daemon: .*/none: No such file or directory; ", ""),
     (f"{C} firmware=ovmf", 1, "", r'firmware = "ovmf": only "pvgrub64" exists on this hypervisor; write firmware', ""),
     (f"{C} firmware=pvgrub64", 1, "", r'firmware = "pvgrub64": a kernel is given too; remove one of them$', ""),
@@ -283,7 +300,9 @@ LIFE = [
     ("joist network-list web", 0, r"^Idx BE Mac Addr\. +handle state evt-ch   tx-/rx-ring-ref BE-path$", "", ""),
     ("joist network-list --json web", 0, r'^\{"ok":true,"result":\[\{"name":"web","domid":{id},"devices":\[\]\}\]\}$', "", ""),
     ("joist block-attach web /x raw xvda what", 1, "", r'^joist: config: command line: "/x,raw,xvda,what", byte 13: unknown access "what"', ""),
-    ("joist block-attach --json web /x raw xvda", 1, r'^\{"ok":false,"error":\{"code":"ENODEV",', r"this kernel has no back end for a disk", ""),
+    ("joist block-attach --json web /x raw xvda", 1,
+     Differs(r'^\{"ok":false,"error":\{"code":"ENODEV",', r'^\{"ok":false,"error":\{"code":"ENOENT",'),
+     Differs(r"this kernel has no back end for a disk", NO_DISK), ""),
     ("joist block-detach web xvda", 1, "", r'^joist: device: web: it has no disk "xvda"; it has none at all$', ""),
     ("joist block-resize web xvda", 1, "", r'^joist: device: web: it has no disk "xvda"; it has none at all$', ""),
     ("joist block-detach --json -f web xvda", 1, r'"code":"ENODEV"', r'it has no disk "xvda"', ""),
@@ -291,7 +310,8 @@ LIFE = [
     ("joist block-list web", 0, r"^Vdev    BE  handle state evt-ch ring-ref BE-path$", "", ""),
     ("joist network-attach web bridg=x", 1, "", r'^joist: config: command line: "bridg=x", byte 1: unknown key "bridg"', ""),
     ("joist network-attach web mac=00:16:3e:00:00:01 mtu=5", 1, "", r'byte 27: mtu="5" is not a number', ""),
-    ("joist network-attach --json web", 1, r'^\{"ok":false,"error":\{"code":"ENODEV",', r"this kernel has no back end for a network", ""),
+    ("joist network-attach --json web", 1, r'^\{"ok":false,"error":\{"code":"ENODEV",',
+     Differs(r"this kernel has no back end for a network", NO_BRIDGE), ""),
     ("joist network-detach web 0", 1, "", r'^joist: device: web: it has no network interface "0"; it has none at all', ""),
     ("joist network-detach --json -f web eth0", 1, r'"code":"ENODEV"', r'it has no network interface "eth0"', ""),
     ("joist rename web Domain-0", 1, "", r"^joist: rename: Domain-0: a domain of that name exists", ""),

@@ -63,7 +63,7 @@ def judge(i, row, before):
     after = read(i, "after") if is_looked_at(i) else before
 
     def fits(pattern, text):
-        pattern = pattern.replace("{id}", domid)
+        pattern = getattr(pattern, "dom0", pattern).replace("{id}", domid)
         text = text.rstrip("\n")
         return text == "" if pattern == "" else re.search(pattern, text) is not None
     got = int(read(i, "code"))
