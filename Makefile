@@ -364,12 +364,14 @@ check-qemu: hypervisor $(guests-all) $(stub-efi)
 	    loader=$$?; \
 	    $(PYTHON) scripts/stage.py $(O)/test-results qemu tests/qemu/run_guests.py --efi $(O)/joist.efi $(if $(LONG),--long) && exit $$loader
 
-# The same guests with a hypervisor that stops long operations at every check point.
+# The same guests with a hypervisor that stops long operations at every check point, and checks every lock.
 check-yield: $(guests-all)
 	@mkdir -p $(O)/yield
-	$(Q)(cat $(KCONFIG_CONFIG); echo CONFIG_PREEMPT_ALWAYS=y) > $(O)/yield/.config
+	$(Q)(cat $(KCONFIG_CONFIG); echo CONFIG_PREEMPT_ALWAYS=y; echo CONFIG_LOCK_CHECK=y) > $(O)/yield/.config
 	$(Q)$(MAKE) O=$(O)/yield KCONFIG_CONFIG=$(O)/yield/.config hypervisor
-	$(Q)$(PYTHON) scripts/stage.py $(O)/test-results yield tests/qemu/run_guests.py --efi $(O)/yield/joist.efi
+	$(Q)$(PYTHON) scripts/stage.py $(O)/test-results yield tests/qemu/run_guests.py --efi $(O)/yield/joist.efi; \
+	    yield=$$?; $(PYTHON) scripts/stage.py $(O)/test-results yield tests/qemu/run_guests.py --efi $(O)/yield/joist.efi \
+	    attack/races attack/descriptors traps:guarded && exit $$yield
 
 # Instructions between two check points of long operations, on a hypervisor that records them.
 check-stretches: $(guests-all)
@@ -382,7 +384,10 @@ check-system: all $(bench-all) $(guests-all) $(system-progs)
 	$(Q)$(PYTHON) scripts/stage.py $(O)/test-results system tests/system/run.py --efi $(O)/joist.efi $(if $(LONG),--long)
 
 # The attack guests on stock Xen: the same verdicts but for the differences that are listed.
-check-oracle: all $(guests-all)
+check-oracle:
+	$(Q)$(PYTHON) scripts/tally.py $(O) attacks-on-xen
+
+attacks-on-xen: all $(guests-all)
 	$(Q)$(PYTHON) scripts/stage.py $(O)/test-results oracle tests/system/run.py --efi xen --tools stock attacks
 
 all-configs:
@@ -442,5 +447,5 @@ help:
 lint-%:
 	$(Q)$(PYTHON) tests/lint/lint.py $*
 
-.PHONY: check-build check-yield check-stretches check-oracle all hypervisor tools host-lib core-lib unit-build fuzz-build unit unit-tsan fuzz-smoke fuzz fuzz-corpus coverage lint check-qemu check-system all-configs setup setup-test check \
+.PHONY: check-build check-yield check-stretches check-oracle attacks-on-xen all hypervisor tools host-lib core-lib unit-build fuzz-build unit unit-tsan fuzz-smoke fuzz fuzz-corpus coverage lint check-qemu check-system all-configs setup setup-test check \
         test test-long bench run install clean format help menuconfig defconfig olddefconfig

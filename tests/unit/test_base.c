@@ -78,6 +78,18 @@ static void interrupts_on(void)
     lock_check_take(&irqsafe);
 }
 
+/* Before a cpu is up it may; then whoever holds the lock may be waiting for it. */
+static void interrupts_off(void)
+{
+    port_irq_disable();
+    lock_check_take(&a);
+    lock_check_drop(&a);
+    lock_check_up();
+    lock_check_take(&irqsafe);
+    lock_check_drop(&irqsafe);
+    lock_check_take(&a);
+}
+
 static void pair_same(void)
 {
     port_irq_disable();
@@ -102,6 +114,7 @@ static const struct {
 } faults[] = { { wrong_order, "lock life (20) taken while mm (30) is held" },
                { same_twice, "lock life (20) taken while life (20) is held" },
                { interrupts_on, "lock runq taken with interrupts on" },
+               { interrupts_off, "lock life taken with interrupts off" },
                { pair_same, "lock evtchn (50) taken while evtchn (50) is held" },
                { not_held, "lock life dropped but not held" },
                { still_held, "lock life still held on the way to a guest" } };

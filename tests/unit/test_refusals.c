@@ -15,11 +15,13 @@
 #include "abi/xen.h"
 #include "arch/host/machine.h"
 #include "base/console.h"
+#include "base/lock.h"
 #include "guest/cpuid.h"
 #include "guest/trap.h"
 #include "lib/pvplan.h"
 #include "mm/heap.h"
 #include "port/cpu.h"
+#include "port/irq.h"
 
 #define LEAF UINT32_C(0x40000000)
 
@@ -177,7 +179,11 @@ static void test_keys(void **state)
     host_console = keep;
     for (const char *k = keys; *k != '\0'; k++) {
         size_t before = said_length;
+        /* from an interrupt: without a lock that what was interrupted may hold */
+        lock_check_up();
+        port_irq_disable();
         console_key(*k);
+        port_irq_enable();
         assert_true(said_length > before);
     }
     host_console = NULL;

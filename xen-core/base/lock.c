@@ -25,6 +25,7 @@ static const struct class_row classes[LOCK_CLASSES] = {
 static struct {
     const struct spinlock *lock[HELD_MAX];
     uint32_t count;
+    bool is_up; /* it has interrupts: no others wait for it with them off */
 } held[CONFIG_MAX_CPUS];
 
 void lock_wait(struct spinlock *l, uint32_t ticket)
@@ -57,6 +58,9 @@ void lock_check_take(const struct spinlock *l)
     if (c->irq_safe && port_irq_enabled()) {
         panic("lock %s taken with interrupts on", c->name);
     }
+    if (!c->irq_safe && held[cpu].is_up && !port_irq_enabled()) {
+        panic("lock %s taken with interrupts off", c->name);
+    }
     if (held[cpu].count > 0) {
         check_order(l, held[cpu].lock[held[cpu].count - 1]);
     }
@@ -64,6 +68,11 @@ void lock_check_take(const struct spinlock *l)
         panic("more than %u locks held, last %s", HELD_MAX, c->name);
     }
     held[cpu].lock[held[cpu].count++] = l;
+}
+
+void lock_check_up(void)
+{
+    held[port_cpu_id()].is_up = true;
 }
 
 void lock_check_drop(const struct spinlock *l)

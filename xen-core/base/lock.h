@@ -2,8 +2,9 @@
 /*
  * Spinlocks with a class (rank): ticket locks, fair under contention.
  *
- * With CONFIG_LOCK_CHECK each cpu keeps the ranks it holds and panics with both names on a wrong
- * order or a wrong interrupt state.  lock_order.h is the only place where a class is born.
+ * With CONFIG_LOCK_CHECK, and on the host, each cpu keeps the ranks it holds and panics with both
+ * names on a wrong order or a wrong interrupt state.  lock_order.h is the only place where a class
+ * is born.
  */
 #pragma once
 
@@ -38,6 +39,9 @@ void lock_check_take(const struct spinlock *l);
 void lock_check_drop(const struct spinlock *l);
 /* Panics if this cpu holds any lock (called on the way back to a guest in checking builds). */
 void lock_check_none(void);
+/* From now on this cpu may wait for locks that are not irq-safe only with interrupts on: whoever
+ * holds one may be waiting for this cpu to flush. */
+void lock_check_up(void);
 void lock_wait(struct spinlock *l, uint32_t ticket);
 
 static inline void spin_init(struct spinlock *l, enum lock_class class)
@@ -49,7 +53,7 @@ static inline void spin_init(struct spinlock *l, enum lock_class class)
 
 static inline void spin_lock(struct spinlock *l)
 {
-    if (CONFIG_LOCK_CHECK) {
+    if (port_lock_check()) {
         lock_check_take(l);
     }
     uint32_t ticket = atomic_fetch_add_explicit(&l->next, 1, memory_order_acquire);
@@ -60,7 +64,7 @@ static inline void spin_lock(struct spinlock *l)
 
 static inline void spin_unlock(struct spinlock *l)
 {
-    if (CONFIG_LOCK_CHECK) {
+    if (port_lock_check()) {
         lock_check_drop(l);
     }
     uint32_t now = atomic_load_explicit(&l->now, memory_order_relaxed);

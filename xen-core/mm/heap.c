@@ -28,10 +28,16 @@ static struct {
     uint32_t list[ZONES][ORDERS]; /* first free block [lock] */
     uint32_t orders[ZONES];       /* bit per order whose list is not empty [lock] */
     uint64_t zones;               /* bit per zone that has any block [lock] */
-    uint64_t free;                /* frames [lock] */
+    uint64_t free;                /* frames [lock]; these three are read at any time */
     uint64_t total;               /* frames ever given [lock] */
     uint64_t claimed;             /* frames promised to domains [lock] */
 } heap = { .lock = SPINLOCK(LOCK_heap) };
+
+/* A count that is read without the lock, too. locks: heap held. */
+static void change(uint64_t *count, uint64_t by)
+{
+    __atomic_store_n(count, *count + by, __ATOMIC_RELAXED);
+}
 
 static unsigned int zone_of(uint64_t mfn)
 {
@@ -93,7 +99,7 @@ static bool is_block(uint64_t mfn, unsigned int order)
 
 static void block_free(uint64_t mfn, unsigned int order)
 {
-    heap.free += UINT64_C(1) << order;
+    change(&heap.free, UINT64_C(1) << order);
     while (order < HEAP_MAX_ORDER) {
         uint64_t buddy = mfn ^ (UINT64_C(1) << order);
         if (!is_block(buddy, order) || (mfn & buddy) == 0) {
@@ -124,7 +130,7 @@ static uint64_t block_take(unsigned int order, unsigned int bits)
                 block_add(mfn, o);
                 mfn += UINT64_C(1) << o;
             }
-            heap.free -= UINT64_C(1) << order;
+            change(&heap.free, -(UINT64_C(1) << order));
             return mfn;
         }
         zones &= ~(UINT64_C(1) << z);
@@ -180,7 +186,7 @@ static uint64_t take(unsigned int order, unsigned int flags, struct domain *d, u
     if (mfn != 0 && promised != 0) {
         *used = promised < n ? promised : n;
         d->claimed_frames -= *used;
-        heap.claimed -= *used;
+        change(&heap.claimed, -*used);
     }
     spin_unlock(&heap.lock);
     return mfn;
@@ -194,7 +200,7 @@ static void untake(uint64_t mfn, unsigned int order, struct domain *d, uint64_t 
     block_free(mfn, order);
     if (!domain_is_dying(d)) {
         d->claimed_frames += used;
-        heap.claimed += used;
+        change(&heap.claimed, used);
     }
     spin_unlock(&heap.lock);
 }
@@ -398,35 +404,27 @@ void heap_add(mfn_t first, mfn_t end)
             atomic_store_explicit(&f->word, FW_RAM, memory_order_relaxed);
         }
         spin_lock(&heap.lock);
-        heap.total += UINT64_C(1) << order;
+        change(&heap.total, UINT64_C(1) << order);
         block_free(mfn, order);
         spin_unlock(&heap.lock);
         mfn += UINT64_C(1) << order;
     }
 }
 
+/* Keys of the console ask from an interrupt, which may have come while the lock was held. */
 uint64_t heap_free_frames(void)
 {
-    spin_lock(&heap.lock);
-    uint64_t n = heap.free;
-    spin_unlock(&heap.lock);
-    return n;
+    return __atomic_load_n(&heap.free, __ATOMIC_RELAXED);
 }
 
 uint64_t heap_total_frames(void)
 {
-    spin_lock(&heap.lock);
-    uint64_t n = heap.total;
-    spin_unlock(&heap.lock);
-    return n;
+    return __atomic_load_n(&heap.total, __ATOMIC_RELAXED);
 }
 
 uint64_t heap_claimed_frames(void)
 {
-    spin_lock(&heap.lock);
-    uint64_t n = heap.claimed;
-    spin_unlock(&heap.lock);
-    return n;
+    return __atomic_load_n(&heap.claimed, __ATOMIC_RELAXED);
 }
 
 /*
@@ -446,7 +444,7 @@ int heap_claim(struct domain *d, uint64_t frames)
 
     spin_lock(&heap.lock);
     if (frames == 0) {
-        heap.claimed -= d->claimed_frames;
+        change(&heap.claimed, -d->claimed_frames);
         d->claimed_frames = 0;
     } else if (d->claimed_frames != 0 || frames <= has || frames > max || dying) {
         rc = -EINVAL;
@@ -454,7 +452,7 @@ int heap_claim(struct domain *d, uint64_t frames)
         rc = -ENOMEM;
     } else {
         d->claimed_frames = frames - has;
-        heap.claimed += frames - has;
+        change(&heap.claimed, frames - has);
     }
     spin_unlock(&heap.lock);
     return rc;

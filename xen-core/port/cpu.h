@@ -6,6 +6,7 @@
  * inline:  unsigned int port_cpu_id(void)          number of this cpu, 0..CONFIG_MAX_CPUS-1
  *          struct vcpu *port_current(void)         vcpu whose state is loaded here (idle vcpu if
  * none) void port_cpu_relax(void)               pause in a spin loop
+ *          bool port_lock_check(void)              constant: locks are checked (base/lock.h)
  */
 #pragma once
 

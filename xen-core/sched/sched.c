@@ -560,6 +560,9 @@ void sched_switched(struct vcpu *prev)
 
 _Noreturn void sched_idle(void)
 {
+    if (port_lock_check()) {
+        lock_check_up();
+    }
     for (;;) {
         port_irq_disable();
         uint32_t work = port_cpu_take_work();

@@ -35,6 +35,11 @@ static inline struct vcpu *port_current(void)
     return host_this_cpu->current;
 }
 
+static inline bool port_lock_check(void)
+{
+    return true;
+}
+
 static inline void port_cpu_relax(void)
 {
     host_relax();

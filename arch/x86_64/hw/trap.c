@@ -13,7 +13,6 @@
 #include "hw/asm.h"
 #include "hw/backtrace.h"
 #include "hw/cpu_info.h"
-#include "hw/guard.h"
 #include "hw/ioapic.h"
 #include "hw/lapic.h"
 #include "hw/smp.h"
@@ -87,29 +86,45 @@ static const struct fixup *fixup_of(uint64_t rip)
     return NULL;
 }
 
-/* A selector load or IRET through the guest's LDT: its pages are mapped when first used. */
+/*
+ * A selector load or IRET through the guest's LDT: its pages are mapped when first used.  Whoever
+ * holds the locks that this takes may be waiting for us to flush, so interrupts are on meanwhile,
+ * whatever they were.
+ */
 static bool ldt_fault(const struct regs *r)
 {
     uint64_t off = read_cr2() - cpu_ldt_window();
     struct vcpu *v = port_current();
 
-    return r->vector == VEC_PF && off < LDT_SIZE && v != NULL && !v->is_idle &&
-           pt_map_ldt_page(v, (uint32_t)off);
+    if (r->vector != VEC_PF || off >= LDT_SIZE || v == NULL || v->is_idle) {
+        return false;
+    }
+    port_irq_enable();
+    bool is_mapped = pt_map_ldt_page(v, (uint32_t)off);
+    port_irq_disable();
+    return is_mapped;
 }
 
 /*
  * IRET to the guest has faulted.  The registers are the guest's already and lie in r, saved on top
  * of the frame's lower part; what IRET popped is untouched.  Put the frame together again.
  */
-static struct regs *iret_fault(const struct regs *r)
+static struct regs *iret_frame(const struct regs *r)
 {
     struct regs *guest = cpu_guest_regs();
-    uint32_t vector = r->vector;
-    uint32_t error = r->error;
 
     memmove(guest, r, offsetof(struct regs, error));
     guest->error = 0;
     guest->vector = VEC_GP;
+    return guest;
+}
+
+static struct regs *iret_fault(const struct regs *r)
+{
+    uint32_t vector = r->vector;
+    uint32_t error = r->error;
+    struct regs *guest = iret_frame(r);
+
     guest_failsafe(guest, vector, error);
     return guest;
 }
@@ -120,11 +135,14 @@ struct regs *trap_kernel(struct regs *r)
 {
     const struct fixup *x = fixup_of(r->rip);
 
-    if ((x != NULL || r->rip == (uint64_t)iret_guest) && ldt_fault(r)) {
-        /* The guarded exit is gone through anew: its last part runs on other stack and tables. */
-        return x == NULL && guard_on() ? cpu_guest_regs() : r;
+    bool is_exit = r->rip == (uint64_t)iret_guest;
+
+    if ((x != NULL || is_exit) && ldt_fault(r)) {
+        /* The exit is gone through anew: there may be work since, and the last part of the guarded
+         * one runs on other stack and tables. */
+        return is_exit ? iret_frame(r) : r;
     }
-    if (r->rip == (uint64_t)iret_guest) {
+    if (is_exit) {
         return iret_fault(r);
     }
     if (x == NULL) {

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "abi/types.h"
+#include "config.h"
 #include "hw/cpu_info.h"
 #include "mm/addr.h"
 
@@ -36,6 +37,11 @@ static inline uint32_t port_cpu_take_work(void)
         return 0;
     }
     return atomic_exchange(&ci->work, 0);
+}
+
+static inline bool port_lock_check(void)
+{
+    return CONFIG_LOCK_CHECK != 0;
 }
 
 static inline void port_cpu_relax(void)

@@ -444,6 +444,50 @@ static void at_pins(void)
     pin_for("stored to while pinned", poke_stores);
 }
 
+/* ---- an LDT whose pages are looked for at returns, while tables are waited for ---- */
+static u64 *ldt;
+
+/* The other vCPU: each pin and each way to write waits until this one's translations are gone. */
+static void retype(void)
+{
+    update_va(young, rw(young), UVMF_NONE);
+    update_va(young, mfn_of(young) * PAGE | PTE_RO, UVMF_NONE);
+    if (mmuext1(MMUEXT_PIN_L1_TABLE, mfn_of(young)) == 0) {
+        stores++;
+        mmuext1(MMUEXT_UNPIN_TABLE, mfn_of(young));
+    }
+}
+
+static void at_ldt(void)
+{
+    struct mmuext_op op = { .cmd = MMUEXT_SET_LDT, .arg1.linear_addr = U64(ldt) };
+    u64 end = now() + 3 * PHASE, n = 0;
+
+    ldt[1] = 0x00cff3000000ffffUL; /* data, ring 3, accessed */
+    page_protect(ldt, false);
+    memset(young, 0, PAGE);
+    stores = 0;
+    flip_call = retype;
+    while (now() < end || ((n < 10 || stores < 10) && now() < end + 60 * SEC)) {
+        struct kit_regs r = { .rip = U64(attack_landing),
+                              .cs = USER_CS,
+                              .ss = 0xf,
+                              .rsp = U64(user_stack) + PAGE,
+                              .rflags = 0x202 };
+
+        op.arg2.nr_ents = 512;
+        check_eq(hc4(__HYPERVISOR_mmuext_op, U64(&op), 1, 0, DOMID_SELF), 0);
+        kit_user(&r);
+        check_eq(r.vector, KIT_VEC_SYSCALL);
+        n++;
+    }
+    halt();
+    op.arg2.nr_ents = 0;
+    check_eq(hc4(__HYPERVISOR_mmuext_op, U64(&op), 1, 0, DOMID_SELF), 0);
+    print("LDT: %lu returns, %u pins\r\n", n, stores);
+    check(n >= 10 && stores >= 10);
+}
+
 static void build(void)
 {
     u64 mfn;
@@ -456,6 +500,7 @@ static void build(void)
     given = page_alloc();
     gdt = page_alloc();
     arg = page_alloc();
+    ldt = page_alloc();
     l1[0] = rw(data);
     l2[0] = rw(l1) | PTE_U;
     l3[0] = rw(l2) | PTE_U;
@@ -488,6 +533,9 @@ void test_main(void)
     at_structures();
     at_returns();
     at_pins();
+    page_protect(young, true);
+    page_restore(young);
+    at_ldt();
     quit = 1;
     for (u32 i = 1; i < cpus; i++) {
         check(wait_until(&cpu_of(i)->state, 2, 10 * SEC));

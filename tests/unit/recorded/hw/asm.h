@@ -8,6 +8,7 @@
 uint64_t rdmsr(uint32_t msr);
 void wrmsr(uint32_t msr, uint64_t val);
 uint64_t read_cr0(void);
+uint64_t read_cr2(void);
 void write_cr0(uint64_t val);
 void write_cr4(uint64_t val);
 void cpuid(uint32_t leaf, uint32_t sub, uint32_t out[4]);
