@@ -231,6 +231,16 @@ static void test_roots(void **state)
     assert_int_equal(data_page[PCD_RSP / 8] | data_page[PCD_RAX / 8] | data_page[511], 0);
     assert_int_equal(data_page[496], 0);
     assert_int_equal(data_page[495], 0x5a5a5a5a5a5a5a5a);
+    /* the stacks of the table, as they have been used; nothing else */
+    assert_int_equal((uint32_t)data_page[PCD_LEFT / 8], 0);
+    for (unsigned int i = (PCD_LEFT + 8) / 8; i < 496; i++) {
+        bool is_stack = i >= (PCD_IST - PCD_IST_SIZE) / 8 && i < (PCD_IST + 3 * PCD_IST_SIZE) / 8;
+
+        assert_int_equal(data_page[i], is_stack ? 0 : 0x5a5a5a5a5a5a5a5a);
+    }
+    data_page[PCD_IST / 8 - 1] = 1;
+    (void)guard_leave();
+    assert_int_equal(data_page[PCD_IST / 8 - 1], 1); /* not cleared when there is nothing to */
     assert_true(same_as_guest(top[1]));
     assert_int_equal(top[1][PT4_HV_FIRST], x86_hv_slots[0]);
     for (unsigned int i = PT4_HV_FIRST + 1; i < PT4_HV_LAST; i++) {

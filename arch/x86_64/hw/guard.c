@@ -207,6 +207,23 @@ static void bring_up_to_date(struct cut_root *c, const uint64_t *from, uint64_t 
     c->seen = now;
 }
 
+/*
+ * The page is mapped while the guest runs: what others' entries and exits left there goes.  An NMI
+ * may use its stack at any time: the mark goes first, so that what comes then is cleared the next
+ * time, before there can be another guest.
+ */
+static void clear_stacks(uint64_t page)
+{
+    volatile uint32_t *left = (volatile uint32_t *)(page + PCD_LEFT);
+
+    memset((void *)(page + PCD_RSP), 0, PCD_FULL - PCD_RSP);
+    memset((void *)(page + PCD_END - PCD_USED), 0, PCD_USED);
+    if (*left != 0) {
+        *left = 0;
+        memset((void *)(page + PCD_IST - PCD_IST_SIZE), 0, 4 * PCD_IST_SIZE);
+    }
+}
+
 uint64_t guard_leave(void)
 {
     struct cpu_info *ci = cpu_info();
@@ -223,9 +240,7 @@ uint64_t guard_leave(void)
     }
     *(volatile uint64_t *)(ci->entry + PCD_FULL) = pa;
     *(volatile uint64_t *)(ci->entry + PCD_CUT) = cut;
-    /* The page is mapped while the guest runs: what others' entries and exits left there goes. */
-    memset((void *)(ci->entry + PCD_RSP), 0, PCD_FULL - PCD_RSP);
-    memset((void *)(ci->entry + PCD_END - PCD_USED), 0, PCD_USED);
+    clear_stacks(ci->entry);
     return cut;
 }
 

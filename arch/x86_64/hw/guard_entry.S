@@ -151,6 +151,7 @@ guard_kernel:
     mov %rsp, %rbx
     mov %rsp, %rbp
     and $-4096, %rbp
+    movl $1, PCD_LEFT(%rbp)
     mov %cr3, %r12
     cmp PCD_CUT(%rbp), %r12
     jne 1f
@@ -163,10 +164,11 @@ guard_kernel:
     jmp guarded_ist
 .endm
 
-/* As in entry.S: one from ring 3 is an ordinary exception. */
+/* As in entry.S: one from ring 3 is an ordinary exception.  It is the fourth stack's top that has error code and frame. */
 guard_db:
     testb $3, 16(%rsp)
     jz guard_db_kernel
+    movl $1, PCD_LEFT - (PCD_IST + 3 * PCD_IST_SIZE - 48)(%rsp)
     TO_MAIN
     jmp guarded_exception
 guard_db_kernel:

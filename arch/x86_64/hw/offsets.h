@@ -49,6 +49,7 @@
 #define PCD_FULL     16
 #define PCD_CUT      24 /* the root that the guest runs on */
 #define PCD_TOP      32 /* five of them */
+#define PCD_LEFT     72 /* the stacks of the table have been used since they were last cleared */
 #define PCD_TSS      128
 #define PCD_IST      0x600
 #define PCD_IST_SIZE 0x200
