@@ -232,6 +232,11 @@ uint64_t cpu_ldt_window(void)
     return UINT64_C(0xffff87ff00000000);
 }
 
+void cpu_xstate_pointers(bool stay)
+{
+    (void)stay;
+}
+
 void cpu_xstate_reset(struct vcpu *v)
 {
     memset(v->arch.xstate, 0, cpu_xstate_size());

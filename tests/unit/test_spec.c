@@ -286,6 +286,23 @@ static void test_isolation(void **state)
     }
 }
 
+/* The x87's pointers: whatever the options say, and only where they stay behind. */
+static void test_pointers(void **state)
+{
+    const struct spec_cpu amd = { AMD, .family = 0x17, .model = 1, .ext8_ebx = AMD_IBPB };
+    struct spec_cpu later = amd;
+    struct spec_cpu tcg = amd;
+
+    (void)state;
+    later.ext8_ebx |= UINT32_C(1) << 2;
+    tcg.emulated = true;
+    assert_true(with(&amd, "").fpu_pointers);
+    assert_true(with(&amd, "no").fpu_pointers);
+    assert_false(with(&later, "").fpu_pointers);
+    assert_false(with(&tcg, "").fpu_pointers);
+    assert_false(with(&samples[0].cpu, "").fpu_pointers);
+}
+
 static struct {
     uint32_t eax1, ebx0, ebx7, edx7, ext8;
     bool tcg;
@@ -354,10 +371,17 @@ static void test_barrier(void **state)
     wrote(1, 0x49, 1);
     spec_loaded(&v[1]);
     assert_int_equal(written, 3);
+    /* the next domain has the structure of one that ended */
+    spec_forget(&d[1]);
+    spec_loaded(&v[0]);
+    assert_int_equal(written, 3);
+    spec_forget(&d[0]);
+    spec_loaded(&v[0]);
+    assert_int_equal(written, 4);
     machine_is.ext8 = 0;
     spec_init();
     spec_loaded(&v[2]);
-    assert_int_equal(written, 3);
+    assert_int_equal(written, 4);
 }
 
 /* The registers of a cpu's start, and both barriers; nothing at all in the emulation of the same.
@@ -416,6 +440,7 @@ int main(void)
     const struct CMUnitTest tests[] = { cmocka_unit_test(test_decide),
                                         cmocka_unit_test(test_options),
                                         cmocka_unit_test(test_isolation),
+                                        cmocka_unit_test(test_pointers),
                                         cmocka_unit_test_setup(test_barrier, machine),
                                         cmocka_unit_test(test_registers) };
 

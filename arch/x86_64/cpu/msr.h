@@ -68,6 +68,9 @@ void cpu_wbinvd_all(void); /* of all cpus; interrupts on. Empties their TLBs on 
  * get/set context). */
 void cpu_xstate_save(struct vcpu *v);
 void cpu_xstate_load(struct vcpu *v);
+/* Whether loading leaves the x87's pointers as another left them: then they are overwritten first.
+ */
+void cpu_xstate_pointers(bool stay);
 uint32_t cpu_xstate_size(void);     /* bytes of the area for all features we enable */
 uint64_t cpu_xstate_features(void); /* XCR0 mask the hypervisor supports; 0 without XSAVE */
 uint64_t cpu_dr_mask_unused(void);

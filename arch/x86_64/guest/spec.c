@@ -7,6 +7,7 @@
  */
 #include "guest/spec.h"
 
+#include <stdatomic.h>
 #include <stddef.h>
 
 #include "base/log.h"
@@ -37,7 +38,7 @@
 
 static struct spec_plan plan __attribute__((section(".data.ro_after_init")));
 /* The last domain of each cpu that ran guest code there. */
-static const struct domain *last_domain[CONFIG_MAX_CPUS];
+static const struct domain *_Atomic last_domain[CONFIG_MAX_CPUS];
 
 const struct spec_plan *spec_plan(void)
 {
@@ -150,6 +151,7 @@ void spec_init(void)
     read_cpu(&cpu);
     spec_decide(&cpu, &o, &plan);
     report(&plan);
+    cpu_xstate_pointers(plan.fpu_pointers);
     spec_cpu_init();
 }
 
@@ -186,7 +188,7 @@ void spec_loaded(const struct vcpu *v)
 {
     unsigned int cpu = port_cpu_id();
 
-    if (last_domain[cpu] != v->d) {
+    if (atomic_load_explicit(&last_domain[cpu], memory_order_relaxed) != v->d) {
         if (plan.ibpb_switch) {
             (void)cpu_wrmsr_safe(MSR_PRED_CMD, PRED_CMD_IBPB);
         }
@@ -194,5 +196,14 @@ void spec_loaded(const struct vcpu *v)
             (void)cpu_wrmsr_safe(MSR_FLUSH_CMD, FLUSH_CMD_L1D);
         }
     }
-    last_domain[cpu] = v->d;
+    atomic_store_explicit(&last_domain[cpu], v->d, memory_order_relaxed);
+}
+
+void spec_forget(const struct domain *d)
+{
+    for (unsigned int cpu = 0; cpu < CONFIG_MAX_CPUS; cpu++) {
+        const struct domain *was = d;
+
+        (void)atomic_compare_exchange_strong(&last_domain[cpu], &was, NULL);
+    }
 }

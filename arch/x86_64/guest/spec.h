@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct domain;
 struct vcpu;
 
 /* What the decision is made from: CPUID and IA32_ARCH_CAPABILITIES. */
@@ -61,6 +62,7 @@ struct spec_plan {
     bool l1tf_entries;  /* refuse guests' entries that are not present and name memory */
     bool xpti_dom0;     /* page-table isolation */
     bool xpti_domu;
+    bool fpu_pointers; /* AMD: the x87's pointers are not loaded with its state; overwrite them */
 };
 
 /* The command line's say. */
@@ -85,3 +87,5 @@ void spec_cpu_init(void);
 const struct spec_plan *spec_plan(void);
 /* v has been loaded on this cpu. */
 void spec_loaded(const struct vcpu *v);
+/* d ends: its structure may become another domain's. */
+void spec_forget(const struct domain *d);

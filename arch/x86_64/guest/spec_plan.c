@@ -21,6 +21,7 @@
 #define L7_EDX_L1D      (UINT32_C(1) << 28)
 #define L72_EDX_RRSBA   (UINT32_C(1) << 2)
 #define L72_EDX_BHI     (UINT32_C(1) << 4)
+#define E8_EBX_FPU_PTRS (UINT32_C(1) << 2)
 #define E8_EBX_IBPB     (UINT32_C(1) << 12)
 #define E8_EBX_BTC_NO   (UINT32_C(1) << 29)
 #define E21_EAX_AIBRS   (UINT32_C(1) << 8)
@@ -371,6 +372,9 @@ void spec_decide(const struct spec_cpu *c, const struct spec_options *o, struct 
         decide_branches(c, &w, p);
         decide_data(c, &w, p);
     }
+    /* No matter of speculation, so no option: the pointers go with the rest of the x87's state only
+     * while an exception is pending, unless the bit says otherwise (APM vol. 3, appendix E). */
+    p->fpu_pointers = c->is_amd && !c->emulated && (c->ext8_ebx & E8_EBX_FPU_PTRS) == 0;
     bool needed = (p->flaws & SPEC_MELTDOWN) != 0;
     p->xpti_dom0 = o->xpti_dom0 < 0 ? needed : o->xpti_dom0 != 0;
     p->xpti_domu = o->xpti_domu < 0 ? needed : o->xpti_domu != 0;

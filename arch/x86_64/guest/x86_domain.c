@@ -8,6 +8,7 @@
 #include "domain/vcpu.h"
 #include "guest/cpuid.h"
 #include "guest/mm_x86.h"
+#include "guest/spec.h"
 #include "guest/trap.h"
 #include "guest/x86_domain.h"
 #include "guest/x86_flags.h"
@@ -73,6 +74,7 @@ int port_domain_init(struct domain *d)
 
 void port_domain_destroy(struct domain *d)
 {
+    spec_forget(d);
     cpuid_destroy(d);
     if (d->arch.e820 != NULL) {
         heap_free(d->arch.e820, 0);

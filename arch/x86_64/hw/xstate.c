@@ -27,6 +27,7 @@
 #define FCW_INIT     0x37fu
 
 static uint64_t features __attribute__((section(".data.ro_after_init")));
+static bool pointers_stay __attribute__((section(".data.ro_after_init")));
 static uint32_t area_size __attribute__((section(".data.ro_after_init")));
 
 /* XSETBV; false if the processor refuses. */
@@ -125,6 +126,25 @@ void cpu_xstate_save(struct vcpu *v)
     }
 }
 
+void cpu_xstate_pointers(bool stay)
+{
+    pointers_stay = stay;
+}
+
+/* The last instruction and operand of the x87 become ours, whatever its registers hold: one is
+ * emptied first, so that the load finds a place. */
+static void overwrite_pointers(void)
+{
+    static const uint32_t zero;
+
+    __asm__ volatile("fnclex\n"
+                     "ffree %%st(7)\n"
+                     "fildl %0"
+                     :
+                     : "m"(zero)
+                     : "memory");
+}
+
 /* Load an area; false if the processor finds it malformed. */
 static bool load_area(const uint8_t *area)
 {
@@ -152,6 +172,9 @@ void cpu_xstate_load(struct vcpu *v)
     }
     if (features != 0) {
         enable_all();
+    }
+    if (pointers_stay) {
+        overwrite_pointers();
     }
     if (!load_area(v->arch.xstate)) {
         cpu_xstate_reset(v);
