@@ -15,10 +15,9 @@ SIDE_BY_SIDE = ("addresses", "descriptors", "frames", "instructions", "numbers",
 VCPUS = {"races": 2, "floods": 2}
 # A ring with indices that cannot be is not read again: nothing can be said on it.
 GIVEN_UP = {"rings": "console ring inconsistent: not read any more"}
-# attack -> what its failed checks say on stock Xen 4.17
-DIFFERENCES = {
-    "numbers": ("no verdict",),
-}
+# attack -> what its failed checks say on stock Xen 4.17, each of them and nothing else. Where a guest goes on, it knows the
+# difference itself (xen_or_joist()) and demands Xen's answer there. All are explained in docs/testing.md.
+DIFFERENCES = {}
 LATE = 0.1              # seconds that the victim's wake-up may come later, on average, under attack
 
 
@@ -53,10 +52,8 @@ def verdict_of(h, name, seconds=180, given_up=None, meanwhile=None):
             demand(not failed, "; ".join(failed))
             return "the daemon: " + given_up
         if kind:
-            if kind != "PASS" or failed:
-                differs(h, name, failed or [line], "; ".join(failed[:5] + [line]))
-                return "differs: " + line
-            return line.partition("PASS ")[2]
+            differs(h, name, failed or ([line] if kind != "PASS" else []), "; ".join(failed[:5] + [line]))
+            return line.partition("PASS ")[2] if kind == "PASS" and not failed else "differs: " + line
         listed = h.domains().get(name)
         if not (listed or was_listed) or listed and "c" in listed[3] or time.monotonic() > end:
             text = ("no verdict; the domain is %r; its console: %s; %s"
@@ -71,12 +68,14 @@ def verdict_of(h, name, seconds=180, given_up=None, meanwhile=None):
 
 
 def differs(h, name, failed, text):
-    """On stock Xen, what is listed as a difference (docs/testing.md) is not wrong; all else is, everywhere."""
+    """Nothing may have failed; on stock Xen, what is listed as a difference must have, and nothing else."""
     known = DIFFERENCES.get(name.partition("attack-")[2] or name, ()) if h.tools == "stock" else ()
     unknown = [x for x in failed if not any(re.search(k, x) for k in known)]
     for line in unknown if h.tools == "stock" else ():
         print("  %s on stock Xen: %s" % (name, line), flush=True)
     demand(not unknown, text)
+    for k in known:
+        demand(any(re.search(k, x) for x in failed), "%r is listed as a difference, and is none any more: %s" % (k, text))
 
 
 def last_words(h):
@@ -105,12 +104,13 @@ def is_asked_for(kernel, args):
 
 
 def beside(kernel, pending):
-    """One of those that run side by side: the first of them starts all that are still to be judged."""
+    """One of those that run side by side: the first of them starts all that are still to be judged.  On stock Xen each has the
+    machine for itself: what one does there to domain 0 must not be another's verdict."""
     def scenario(h, args):
         prepare(h)
         name = "attack-" + kernel
         if name not in h.attackers:
-            for other in [k for k in pending if k == kernel or is_asked_for(k, args)]:
+            for other in [k for k in pending if k == kernel or h.tools == "joist" and is_asked_for(k, args)]:
                 h.attackers.add(start(h, other))
         pending.remove(kernel)
         text = verdict_of(h, name, given_up=GIVEN_UP.get(kernel))
@@ -126,7 +126,8 @@ def leftovers(h, _args):
     verdict_of(h, name)
     h.gone(name)
     first = blocks_of(h, name)
-    name = start(h, "leftovers", "maxmem=256", memory=16, name="finder")
+    # xl lets no guest have more than it starts with
+    name = start(h, "leftovers", "maxmem=256", memory=16 if h.tools == "joist" else 256, name="finder")
     text = verdict_of(h, name)
     h.gone(name)
     again = first & blocks_of(h, name)
@@ -170,7 +171,7 @@ def measured(kernel, memory=32, words="", seconds=180):
         for who, idle, busy in (("domain 0", calm[0], [u[0] for u in under]), ("victim", calm[1], [u[1] for u in under])):
             told.append("%s late by %.0f ms (idle %.0f, worst of %d: %.0f)"
                         % (who, sum(busy) / len(busy) * 1000, idle * 1000, len(busy), max(busy) * 1000))
-            demand(sum(busy) / len(busy) < 2 * idle + LATE, told[-1])
+            demand(h.tools == "stock" or sum(busy) / len(busy) < 2 * idle + LATE, told[-1])
         unharmed(h)
         return "; ".join(told + [text])
     return scenario

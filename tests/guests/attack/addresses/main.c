@@ -35,7 +35,10 @@ static void callbacks(void)
             }
         }
         if (refused) {
-            check_eq(hc3(__HYPERVISOR_set_callbacks, bad[i], 0x1000, 0x1000), -EINVAL);
+            /* Xen refuses one by one and says nothing: the other two stand. */
+            check_eq(hc3(__HYPERVISOR_set_callbacks, bad[i], 0x1000, 0x1000),
+                     xen_or_joist(0, -EINVAL));
+            kit_traps_init();
         }
         for (u32 which = 0; which < 3 && !is_canonical(bad[i]); which++) {
             check_eq(hc2(__HYPERVISOR_set_segment_base, which, bad[i]), -EINVAL);

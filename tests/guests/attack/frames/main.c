@@ -126,7 +126,9 @@ static void domains(void)
         }
         check(memory_op(XENMEM_decrease_reservation, &r) <= 0); /* extents done: none */
         check(memory_op(XENMEM_increase_reservation, &r) <= 0);
-        check(hc4(__HYPERVISOR_mmu_update, U64(&u), 1, 0, ids[i]) < 0);
+        /* the page is one's own: Xen lets everyone name what is nobody's, for entries */
+        check((hc4(__HYPERVISOR_mmu_update, U64(&u), 1, 0, ids[i]) < 0) ==
+              xen_or_joist(ids[i] != DOMID_IO, true));
         check(hc4(__HYPERVISOR_mmu_update, U64(&u), 1, 0, (u64)(ids[i] + 1) << 16) < 0 ||
               ids[i] == 0);
         check(hc4(__HYPERVISOR_mmuext_op, U64(&op), 1, 0, ids[i]) < 0);

@@ -95,6 +95,7 @@ static void search(void)
 
     for (u64 pfn = spare_first(); pfn < si->nr_pages; pfn++) {
         look(p2m[pfn], "first");
+        got++;
     }
     for (u32 round = 0; round < 4096; round++) {
         struct xen_memory_reservation r = { .extent_start = gptr(list),

@@ -36,7 +36,9 @@ static bool is_left_out(u64 nr)
            nr == __HYPERVISOR_event_channel_op || nr == __HYPERVISOR_vm_assist ||
            nr == __HYPERVISOR_nmi_op || nr == __HYPERVISOR_mmuext_op ||
            nr == __HYPERVISOR_set_timer_op || nr == __HYPERVISOR_physdev_op ||
-           nr == __HYPERVISOR_update_va_mapping || nr == __HYPERVISOR_multicall;
+           nr == __HYPERVISOR_update_va_mapping || nr == __HYPERVISOR_multicall ||
+           /* Xen still has it: it blocks for good, or shuts down */
+           (nr == __HYPERVISOR_sched_op_compat && !on_joist);
 }
 
 static void each_call(void)
