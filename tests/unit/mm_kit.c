@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "arch/host/machine.h"
+#include "irq/irq.h"
 #include "mm/audit.h"
 #include "mm/heap.h"
 #include "port/cpu.h"
@@ -27,6 +28,7 @@ void kit_machine(uint64_t frames, unsigned int cpus)
                              .cpus = cpus };
 
     host_init(&c);
+    irq_init();
 }
 
 struct frame *kit_frame(struct kit_guest *g)
