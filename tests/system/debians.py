@@ -222,6 +222,20 @@ def create(m, *settings):
     m.must("joist create 'name=\"debian1\"' memory=512 %s" % " ".join("'%s'" % s for s in settings), 180)
 
 
+def shut_down(m, timeout=300):
+    """Asks the guest to power off and waits for its end; if that does not come, says how far it got."""
+    try:
+        m.must("joist shutdown -w debian1", timeout)
+    except harness.Timeout as e:
+        m.send("\x03\n")
+        m.drain(3)
+        said = m.sh("joist list; joist vcpu-list debian1; tail -n 5 /var/log/joist/joistd.log; "
+                    "tail -c 1500 /var/log/joist/console-debian1.log")
+        m.send("joist console debian1\n\n")
+        raise system.Wrong("the guest does not end: %s; on its console: %r"
+                           % (" ".join(said.split())[-600:], m.drain(10)[-200:])) from e
+
+
 GRUB = 'firmware="pvgrub64"'
 EXTRACT = ('bootloader="joist-extract"', 'cmdline="root=LABEL=guest-root ro console=hvc0"')
 DISK = 'disk=["phy:/dev/vdb,xvda,w"]'
@@ -233,7 +247,7 @@ def from_disk(_host, args):
         m.up()
         create(m, GRUB, DISK)
         login = on_guest(m, check_packages)
-        m.must("joist shutdown -w debian1", 300)
+        shut_down(m)
         m.gone("debian1")
         out = m.must("blockdev --flushbufs /dev/vdb; /usr/sbin/dumpe2fs -h /dev/vdb 2>/dev/null; /usr/sbin/e2fsck -fn /dev/vdb 2>&1", 300)
         demand("needs_recovery" not in out and "guest-root: " in out, "after the shutdown: %r" % out[-300:])
@@ -250,7 +264,7 @@ def destroyed(_host, args):
         demand("needs_recovery" in out, "there is nothing to replay: %r" % out[-300:])
         create(m, *EXTRACT, DISK)
         on_guest(m, lambda m: check_written(m, last))
-        m.must("joist shutdown -w debian1", 300)
+        shut_down(m)
     return "%d synced files kept" % last
 
 
@@ -292,11 +306,11 @@ def new_kernel(_host, args):
         if args.long:
             more.append(((*EXTRACT, 'bootloader_args="--kernel=/vmlinuz.old --ramdisk=/initrd.img.old"'), old))
         for settings, version in more:
-            m.must("joist shutdown -w debian1", 300)
+            shut_down(m)
             m.gone("debian1")
             create(m, *settings, DISK)
             on_guest(m, runs(version))
-        m.must("joist shutdown -w debian1", 300)
+        shut_down(m)
     return "%s, then %s; the package took %.0f s" % (old, new, took[0])
 
 
