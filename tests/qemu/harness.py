@@ -145,7 +145,11 @@ class Console:
         return out
 
     def cmd(self, line, timeout=60):
-        """Runs a shell command at the far end; returns (exit status, output)."""
+        """Runs a shell command at the far end; returns (exit status, output).
+
+        Programs that run on are started as "(... &)": busybox's shell ends for an end of file when a job of its own
+        ends while it waits for a line on a terminal without echo.
+        """
         Console.seq += 1
         tag = "%d" % Console.seq
         # the typed line is echoed: the quotes keep the echo from matching the marker

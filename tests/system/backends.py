@@ -165,7 +165,7 @@ def killed(h, args):
     # as if killed between the last note of a guest and its directory
     h.must("xenstore-write /local/domain/%d/data/joist/999/device/vbd ''" % drv)
     for i in range(12 if args.long else 2):
-        h.on_console("drv", "(sleep 4; usleep %d; kill -9 $(pidof joistd)) >/dev/null 2>&1 & true" % (i * 40000))
+        h.on_console("drv", "((sleep 4; usleep %d; kill -9 $(pidof joistd)) >/dev/null 2>&1 &)" % (i * 40000))
         h.cmd("sleep 1; for i in $(seq 6); do joist block-attach fr backend=drv,vdev=xvdb,access=r,target=/tmp/f.img; "
               "joist block-detach fr xvdb || joist block-detach --force fr xvdb; done >/dev/null 2>&1", 200)
         h.tool("block-detach --force fr xvdb")

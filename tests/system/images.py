@@ -56,16 +56,16 @@ def run_killed(h):
     h.must("cp -r /tmp/r /tmp/rr; head -c 8000000 /dev/urandom >/tmp/rr/f")     # so that the making takes a while
     for when in ("ls -d /*tmp/joist-image-*/disk.img /var/tmp/joist-image-*/disk.img 2>/dev/null | grep -q disk",
                  "joist list killed >/dev/null 2>&1", "grep -q I-RUN /tmp/out"):
-        h.sh("rm -f /tmp/out; joist run --rootfs /tmp/rr --name killed -- sh -c 'echo I-RUN; sleep 1000' >/tmp/out 2>/dev/null </dev/null & "
-             "echo $! >/tmp/pid")
+        h.sh("rm -f /tmp/out; (joist run --rootfs /tmp/rr --name killed -- sh -c 'echo I-RUN; sleep 1000' >/tmp/out 2>/dev/null </dev/null & "
+             "echo $! >/tmp/pid)")
         h.must("n=0; until %s; do n=$((n+1)); [ $n -lt 600 ] || break; sleep 0.1; done; [ $n -lt 600 ]" % when, 120)
         h.must("kill -9 $(cat /tmp/pid)")
         h.must("n=0; while joist list killed >/dev/null 2>&1 || ls -d /tmp/joist-image-* /var/tmp/joist-image-* 2>/dev/null | grep -q .; "
                "do n=$((n+1)); [ $n -lt 900 ] || break; sleep 0.1; done; [ $n -lt 900 ]", 120)
     # joistd killed: the command runs on, its end is seen, nothing stays
-    out = h.sh("rm -f /tmp/out; (joist run --rootfs /tmp/r --name killed -- sh -c 'echo I-RUN; sleep 4; exit 5' >/tmp/out </dev/null; "
+    out = h.sh("rm -f /tmp/out; ((joist run --rootfs /tmp/r --name killed -- sh -c 'echo I-RUN; sleep 4; exit 5' >/tmp/out </dev/null; "
                "echo rc=$?) & n=0; until grep -q I-RUN /tmp/out; do n=$((n+1)); [ $n -lt 900 ] || break; sleep 0.1; done; "
-               "kill -9 $(pidof joistd); wait; joist list killed", 180)
+               "kill -9 $(pidof joistd); wait); joist list killed", 180)
     demand("rc=5" in out and "no such domain" in out, "with joistd killed in the middle: %r" % out[-400:])
     h.sh("rm -rf /tmp/rr /tmp/out /tmp/pid")
     after = h.sh("ls /tmp /var/tmp; losetup -a")

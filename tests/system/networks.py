@@ -348,7 +348,7 @@ def killed(h, _args):
     h.must_tool("network-list n1")
     h.must_tool("network-detach n1 00:16:3e:00:00:44")
     for wait in (10, 60, 150):
-        h.cmd("joist network-attach n1 script=vif-nat ip=10.6.0.2 >/dev/null 2>&1 & usleep %d000" % wait)
+        h.cmd("(joist network-attach n1 script=vif-nat ip=10.6.0.2 >/dev/null 2>&1 &); usleep %d000" % wait)
         kill(h, "joistd")
         for _ in range(30):
             if h.tool("network-list n1")[0] == 0:
