@@ -3,6 +3,7 @@
 of ours, and gvnccapture; the guest runs the distribution's generic kernel, which has both front ends."""
 import os
 import re
+import select
 import shutil
 import socket
 import struct
@@ -10,6 +11,7 @@ import subprocess
 import time
 import zlib
 
+import des
 from system import IMAGE, Skip, Wrong, demand, harness
 
 SHARE = os.path.join(harness.BUILD, "run", "screens")
@@ -25,29 +27,34 @@ def free_port():
 
 
 def machine_args():
-    """A network card behind which port 5900 of the control domain is a port of the host."""
-    PORTS[5900] = free_port()
+    """A network card behind which two ports of the control domain are ports of the host."""
+    for port in (5900, 5901):
+        PORTS[port] = free_port()
     kernel = os.path.join(SHARE, "vmlinuz")
     if os.path.exists(kernel):
         os.unlink(kernel)
     harness.link_or_copy(os.path.join(IMAGE, "vmlinuz-dom0"), kernel)
-    return ["-netdev", "user,id=n0,hostfwd=tcp:127.0.0.1:%d-10.0.2.15:5900" % PORTS[5900],
+    return ["-netdev", "user,id=n0" + "".join(",hostfwd=tcp:127.0.0.1:%d-10.0.2.15:%d" % (PORTS[p], p) for p in PORTS),
             "-device", "virtio-net-pci,netdev=n0"]
 
 
 class Viewer:
-    """The few words of RFB 3.8 that a viewer needs; raw encoding, or ZRLE, of which only the size is looked at."""
+    """The few words of RFB 3.8 that a viewer needs; raw encoding, or ZRLE, of which only the size is looked at. Where a
+    password is asked for, let_in says whether it was right."""
 
-    def __init__(self, port, timeout=30, encoding=0):
+    def __init__(self, port, timeout=30, encoding=0, password=None):
         self.sock = socket.create_connection(("127.0.0.1", port), timeout=timeout)
         demand(self.get(12).startswith(b"RFB 003.00"), "no VNC server answers")
         self.sock.sendall(b"RFB 003.008\n")
         kinds = self.get(self.get(1)[0])
-        self.kinds = list(kinds)
-        if 1 not in kinds:
+        demand(list(kinds) == [1 if password is None else 2], "kinds of security: %r" % kinds)
+        self.sock.sendall(kinds)
+        if password is not None:
+            self.sock.sendall(des.vnc_answer(self.get(16), password))
+        self.let_in = self.get(4) == b"\0\0\0\0"
+        demand(self.let_in or password is not None, "the server refuses")
+        if not self.let_in:
             return
-        self.sock.sendall(b"\1")
-        demand(self.get(4) == b"\0\0\0\0", "the server refuses")
         self.sock.sendall(b"\1")
         self.width, self.height = struct.unpack(">HH", self.get(4))
         self.format = self.get(16)
@@ -88,6 +95,14 @@ class Viewer:
             total += w * h * 4
         return total
 
+    def updates(self):
+        """Takes what one change brings, which the guest may draw in steps, and asks for the next; the bytes of pixels."""
+        total = 0
+        while select.select([self.sock], [], [], 1 if total else 30)[0]:
+            total += self.update()
+            self.want(1)
+        return total
+
     def frame(self):
         self.want(0)
         self.update()
@@ -110,27 +125,50 @@ class Viewer:
             self.sock.settimeout(20)
 
     def type(self, text):
+        """As on a US keyboard: with Shift where that has it."""
         for c in text:
-            key = {"\n": 0xff0d}.get(c, ord(c))
-            for down in (1, 0):
+            keys = [{"\n": 0xff0d}.get(c, ord(c))]
+            if c.isupper() or c in '~!@#$%^&*()_+{}|:"<>?':
+                keys.insert(0, 0xffe1)
+            for down, key in [(1, k) for k in keys] + [(0, k) for k in reversed(keys)]:
                 self.sock.sendall(struct.pack(">BBHI", 4, down, 0, key))
+            time.sleep(0.02)
 
     def close(self):
         self.sock.close()
 
 
-def gvnccapture(port, path, secs=40):
-    """Whether the independent viewer takes a picture."""
+def gvnccapture(port, path, password=None, secs=40):
+    """Whether the independent viewer takes a picture. It reads a password from a terminal only, after it has asked for it: None
+    where this machine has none to give."""
     demand(shutil.which("gvnccapture"), "gvnccapture is not installed: run scripts/setup test")
     if os.path.exists(path):
         os.unlink(path)
     try:
-        p = subprocess.run(["gvnccapture", "127.0.0.1:%d" % (PORTS[port] - 5900), path], stdin=subprocess.DEVNULL,
-                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=secs, check=False)
-    except subprocess.TimeoutExpired as e:
-        raise Wrong("gvnccapture does not end; it says %r" % (e.stdout or b"")[-300:]) from e
-    demand(b"Connected" in p.stdout or b"Unable to connect" in p.stdout, "gvnccapture says %r" % p.stdout[-300:])
-    return p.returncode == 0 and os.path.exists(path)
+        us, its = os.openpty() if password else (-1, subprocess.DEVNULL)
+    except OSError:
+        return None
+    p = subprocess.Popen(["gvnccapture", "127.0.0.1:%d" % (PORTS[port] - 5900), path], stdin=its,
+                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    said, end = b"", time.monotonic() + secs
+    while time.monotonic() < end:
+        if not select.select([p.stdout], [], [], 1)[0]:
+            continue
+        more = os.read(p.stdout.fileno(), 1000)
+        if not more:
+            break
+        said += more
+        if b"assword" in more and password:
+            time.sleep(0.3)     # it drops what was typed before it has turned echoing off
+            os.write(us, password.encode() + b"\n")
+    else:
+        p.kill()
+    p.stdout.close()
+    for fd in (us, its) if password else ():
+        os.close(fd)
+    rc = p.wait()
+    demand(b"Connected" in said or b"Unable to connect" in said, "gvnccapture says %r" % said[-300:])
+    return rc == 0 and os.path.exists(path)
 
 
 def png_rgb(path):
@@ -217,27 +255,50 @@ def keys_arrive(h, name, viewer, word):
 
 
 def switches(h, pid):
-    return int(re.search(r"voluntary_ctxt_switches:\s*(\d+)", h.must("grep ^voluntary /proc/%s/status" % pid)).group(1))
+    return int(re.search(r"(?m)^voluntary_ctxt_switches:\s*(\d+)", h.must("grep ^voluntary /proc/%s/status" % pid)).group(1))
+
+
+def login(h, name, viewer):
+    """A viewer logs in at a terminal of the guest's screen, with a password; what it types there is done."""
+    wait = "for i in $(seq 60); do grep -q '%s' /dev/vcs1 && break; sleep 0.5; done; tr -s ' ' '\\n' </dev/vcs1 | tail -n 3"
+    h.on_console(name, "stty -F /dev/tty1 sane; >/tmp/who; chmod 666 /tmp/who; "
+                 "echo \"tester:$(mkpasswd -m sha256 'Sesame-7'):70:70::/tmp:/bin/sh\" >>/etc/passwd; "
+                 "clear >/dev/tty1; (setsid getty -L 0 tty1 linux &); " + wait % "login:")
+    viewer.type("tester\n")
+    got = h.on_console(name, wait % "Password:")[0]
+    demand(got.split()[-1:] == ["Password:"], "the login says %r" % got)
+    viewer.type("Sesame-7\n")
+    h.on_console(name, wait % "guest#")
+    viewer.type("(id -u; tty) >/tmp/who; exit\n")
+    got = h.on_console(name, "for i in $(seq 60); do [ -s /tmp/who ] && break; sleep 0.5; done; cat /tmp/who; sed -i /^tester/d /etc/passwd")[0]
+    demand(got.split() == ["70", "/dev/tty1"], "logged in over VNC, the guest says %r" % got)
 
 
 def colours(pixels):
     return len({bytes(pixels[i:i + 3]) for i in range(0, len(pixels), 4)})
 
 
-def picture(h, args):
-    """A viewer sees what the guest draws, `joist screenshot` the same; typed keys arrive; a still screen costs nothing."""
-    need_ours(args)
+def screen(h):
+    """The guest s1 with a screen that shows something, and whose host is reached from outside; made unless it is there."""
+    if "s1" in h.domains():
+        return
     net_up(h)
     make(h, "s1", "vnc=1,vnclisten=0.0.0.0,vncdisplay=0")
     wait_state(h, "s1", "vfb")
     wait_state(h, "s1", "vkbd")
     h.on_console("s1", "dmesg -n 1; for i in 1 2 3 4 5 6 7 8 9; do echo the quick brown fox $i; done >/dev/tty1")
+
+
+def picture(h, args):
+    """A viewer sees what the guest draws, `joist screenshot` the same; it logs in; a still screen costs nothing."""
+    need_ours(args)
+    screen(h)
     v = connected(PORTS[5900])
     demand((v.width, v.height) == (800, 600), "%d x %d pixels" % (v.width, v.height))
     demand(v.title == "s1", "the title is %r" % v.title)
     frame = v.frame()
     demand(colours(frame) > 1, "the picture is blank")
-    keys_arrive(h, "s1", v, "hello")
+    login(h, "s1", v)
     time.sleep(1)
     h.must_tool("screenshot s1 /tmp/shot.png")
     # written into a file that is there: without /proc QEMU can make none in the shared directory
@@ -255,52 +316,65 @@ def picture(h, args):
     h.on_console("s1", "printf x >/dev/tty1")
     size = v.update()
     demand(0 < size <= 64 * 16 * 4 * 8, "one character brought %d bytes" % size)
-    return still(h, v, "%d bytes raw for one character, %s" % (size, scroll(h)))
+    return still(h, v, 30 if args.long else 5, "%d bytes raw for one character, %s" % (size, scroll(h)))
 
 
 def scroll(h):
-    """Bytes (ZRLE) that one scrolled line of a full text screen costs."""
-    v = Viewer(PORTS[5900], encoding=16)
-    h.on_console("s1", "for i in $(seq 60); do echo line $i of a text that fills the screen; done >/dev/tty1; sleep 1")
-    v.want(0)
-    v.update()
+    """Bytes that one scrolled line of a full text screen costs, in two encodings."""
+    h.on_console("s1", "for i in $(seq 60); do echo line $i of a text that fills the screen; done >/dev/tty1; sleep 0.5; "
+                 "(sleep 4; for i in 1 2 3; do sleep 3; echo another line, number $i >/dev/tty1; done) & sleep 0.2")
+    viewers = [Viewer(PORTS[5900], encoding=0), Viewer(PORTS[5900], encoding=16)]
     sizes = []
-    for i in range(3):
+    for v in viewers:
+        v.want(0)
+        v.update()
         v.want(1)
-        h.on_console("s1", "echo another line, number %d >/dev/tty1; sleep 1" % i)
-        sizes.append(v.update())
-    v.close()
-    demand(max(sizes) < 800 * 600, "a scrolled line costs %r bytes" % sizes)
-    return "%d bytes ZRLE for a scrolled line" % sorted(sizes)[1]
+    for _ in range(3):
+        sizes.append([v.updates() for v in viewers])
+    for v in viewers:
+        v.close()
+    raw, zrle = sorted(sizes)[1]
+    demand(0 < raw <= 800 * 600 * 4 and 0 < zrle < 800 * 600, "a scrolled line costs %r bytes" % sizes)
+    return "a scrolled line: %d bytes raw, %d bytes ZRLE" % (raw, zrle)
 
 
-def still(h, v, said):
+def private(h, pid):
+    """kB of private memory. A further guest costs this: the programs' and libraries' own pages, which a ramdisk counts as private,
+    are shared."""
+    return int(re.search(r"Anonymous:\s*(\d+)", h.must("cat /proc/%s/smaps_rollup" % pid)).group(1))
+
+
+def still(h, v, secs, said):
     """Nothing is sent and the process does not wake up, with and without a viewer; its memory."""
     pid = pid_of(h, FBD)
     v.frame()
+    busy = private(h, pid)
+    demand(busy <= 2048 + 800 * 600 * 4 // 1024, "%d kB of private memory while a picture is sent" % busy)
     v.want(1)
-    time.sleep(1)
+    time.sleep(2.5)     # the copy is given back after one
     before = switches(h, pid)
-    demand(v.quiet(10), "something was sent though nothing changed")
+    demand(v.quiet(secs), "something was sent though nothing changed")
     demand(switches(h, pid) == before, "%d wake-ups on a still screen" % (switches(h, pid) - before))
-    rollup = h.must("cat /proc/%s/smaps_rollup" % pid)
-    # what a further guest costs: the programs' and libraries' own pages, which a ramdisk counts as private, are shared
-    private = int(re.search(r"Anonymous:\s*(\d+)", rollup).group(1))
-    demand(private <= 2048 + 800 * 600 * 4 // 1024, "%d kB of private memory" % private)
+    watched = private(h, pid)
+    demand(watched <= 2048, "%d kB of private memory" % watched)
     status = h.must("grep -E '^(Uid|NoNewPrivs|Seccomp):|^CapEff' /proc/%s/status" % pid)
     demand(re.search(r"Uid:\s+65534\s", status) and re.search(r"NoNewPrivs:\s+1", status)
            and re.search(r"Seccomp:\s+2", status) and re.search(r"CapEff:\s+0+\s", status), "rights: %s" % status)
     v.close()
     time.sleep(1)
     before = switches(h, pid)
-    time.sleep(5)
+    time.sleep(secs)
     demand(switches(h, pid) == before, "wake-ups without a viewer")
-    return "%s, %d kB private with a viewer" % (said, private)
+    alone = private(h, pid)
+    demand(alone <= watched, "%d kB of private memory without a viewer" % alone)
+    return "%s; no wake-up in %d s; private memory %d kB with a viewer, %d kB without, %d kB while a picture is sent" % (
+        said, secs, watched, alone, busy)
 
 
 def survives(h, args):
     """joist-fbd killed: back within two seconds, picture and keys; joistd killed: the viewer stays connected."""
     need_ours(args)
+    screen(h)
     old = pid_of(h, FBD)
     t = time.monotonic()
     h.must("kill -9 " + old)
@@ -315,14 +389,30 @@ def survives(h, args):
     h.must("kill -9 " + pid_of(h, "joistd"))
     h.cmd("sleep 2")
     demand(pid_of(h, FBD) == fbd, "joist-fbd went with joistd")
-    keys_arrive(h, "s1", v, "still")
+    keys_arrive(h, "s1", v, "Still: {1}?")
     v.close()
     return "back after %.1f s" % took
 
 
+def password(h):
+    """A second screen, on the next free port, whose viewers need a password: ours, and gvnccapture."""
+    make(h, "s2", "vnc=1,vnclisten=0.0.0.0,vncdisplay=0,vncunused=1,vncpasswd=secret", "memory=160")
+    out = h.must_tool("vncviewer --print s2").strip()
+    demand(out == "localhost:1", "vncviewer: %r" % out)
+    for word in ("Secret", "secre", "secret"):
+        v = Viewer(PORTS[5901], password=word)
+        demand(v.let_in == (word == "secret"), "with the password %r a viewer is %s" % (word, "let in" if v.let_in else "refused"))
+        demand(word != "secret" or v.title == "s2", "the screen of %s" % getattr(v, "title", ""))
+        v.close()
+    path = os.path.join(SHARE, "password.png")
+    demand(not gvnccapture(5901, path, "wrong"), "gvnccapture is let in with a wrong password")
+    demand(gvnccapture(5901, path, "secret") in (True, None), "gvnccapture is refused with the password")
+
+
 def refused(h, args):
-    """A port in use, named with its owner; bad entries; a guest that reboots keeps its screen; nothing is left."""
+    """A port in use, named with its owner; bad entries; a password; a guest that reboots keeps its screen; nothing is left."""
     need_ours(args)
+    screen(h)
     rc, out = h.tool("create /etc/joist/guest.cfg 'name=\"s2\"' 'vfb=[\"vnclisten=0.0.0.0,vncdisplay=0\"]'")
     demand(rc == 1 and "s1" in out and "5900" in out, "port in use: %d %r" % (rc, out))
     h.must("(nc -l -p 5907 </dev/null >/dev/null &) ; sleep 0.5")
@@ -334,9 +424,7 @@ def refused(h, args):
     rc, out = h.tool("create /etc/joist/guest.cfg 'name=\"s2\"' 'vfb=[\"backend=s1\"]'")
     demand(rc == 1 and "control domain" in out, "another back end: %d %r" % (rc, out))
     demand("s2" not in h.domains(), "a refused guest is there")
-    make(h, "s2", "vnc=1,vnclisten=127.0.0.1,vncdisplay=0,vncunused=1,vncpasswd=secret", "memory=160")
-    out = h.must_tool("vncviewer --print s2").strip()
-    demand(re.search(r"127\.0\.0\.1:[0-9]+", out), "vncviewer: %r" % out)
+    password(h)
     h.must_tool("destroy s2")
     h.gone("s2")
     before = h.domains()["s1"][0]
