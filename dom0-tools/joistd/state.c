@@ -45,6 +45,7 @@ static int write_file(const char *path, const char *text)
     if (fd < 0) {
         return -errno;
     }
+    errno = 0; /* a write that was cut short sets none */
     if (write(fd, text, size) != (ssize_t)size || fsync(fd) != 0) {
         rc = errno != 0 ? -errno : -EIO;
     }
