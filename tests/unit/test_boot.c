@@ -365,6 +365,7 @@ static void expect_distrusted(const char *script, int code, const char *cause)
 static void distrusts_reader(void **state)
 {
     char *libexec = strdup(getenv("JOIST_LIBEXEC"));
+    bool has_proc = access("/proc/self/oom_score_adj", R_OK) == 0; /* not in a bare chroot */
     int before = count_descriptors();
     int kept = dup(STDERR_FILENO);
     struct stat st;
@@ -394,7 +395,7 @@ static void distrusts_reader(void **state)
     /* what it was not given, it does not have: nobody's log, no other file of joistd */
     expect_distrusted("#!/bin/sh\necho noise >&2; cat >&2; cat <&7 && exit 0\n"
                       "read a </proc/self/oom_score_adj; echo \"disk adj=$a\"; exit 1\n",
-                      -EINVAL, "adj=1000");
+                      -EINVAL, has_proc ? "adj=1000" : "adj=");
     dup2(kept, STDERR_FILENO);
     assert_int_equal(fstat(log, &st), 0);
     assert_int_equal(st.st_size, 0);
