@@ -69,7 +69,7 @@ def baseline(h):
         pid = h.sh("pidof " + d).split()
         if pid:
             # sockets and event channels have changing numbers: what kind each is, not which
-            out[d] = sorted(re.sub(r"[\d]+", "N", x) for x in h.sh("readlink /proc/%s/fd/*" % pid[0]).split())
+            out[d] = sorted(re.sub(r"[\d]+", "N", x) for x in h.sh("for f in /proc/%s/fd/*; do readlink $f; done" % pid[0]).split())
     return out
 
 
