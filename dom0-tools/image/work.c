@@ -7,11 +7,13 @@
 #include <ftw.h>
 #include <linux/openat2.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -199,6 +201,14 @@ static void take_output(struct output *o, const char *data, size_t size)
     }
 }
 
+/* What a program mounts goes with it, however it ends; else this machine would keep it. */
+static void own_mounts(void)
+{
+    if (geteuid() == 0 && unshare(CLONE_NEWNS) == 0) {
+        mount("none", "/", NULL, MS_REC | MS_SLAVE, NULL);
+    }
+}
+
 static _Noreturn void be_program(char *const argv[], int out, pid_t parent)
 {
     int nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -210,6 +220,7 @@ static _Noreturn void be_program(char *const argv[], int out, pid_t parent)
     dup2(out, STDOUT_FILENO);
     dup2(out, STDERR_FILENO);
     setenv("LC_ALL", "C", 1);
+    own_mounts();
     signal(SIGINT, SIG_DFL);
     signal(SIGTERM, SIG_DFL);
     signal(SIGHUP, SIG_DFL);
