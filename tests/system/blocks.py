@@ -180,7 +180,7 @@ def bad_bases(h, is_long):
 
 def plugging(h, args):
     """Attach and detach, over and over, while the guest writes to another disk; then a disk that grows."""
-    count = 100 if args.long else 10
+    count = 100 if args.long else 5
     busy, _ = image(h, "busy.img", 8, "/dev/zero")
     path, want = image(h, "plug.img", 4)
     h.create("b2", 'disk=["%s,raw,xvda,rw"]' % busy)
