@@ -210,6 +210,8 @@ static void turn(enum turn what)
         s.taken = 0;
         console_on_period(&s.daemon.period);
     }
+    /* No period ends by the clock of this machine: a slow turn would have two allowances. */
+    evloop_disarm(s.daemon.loop, &s.daemon.period);
     must(evloop_turn(s.daemon.loop, 0) == 0);
 
     const struct xencons_interface *is = ring();
