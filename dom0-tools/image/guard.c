@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The far end of a pipe, whose end of file tells that everybody else is gone. */
+/* The far end of a socket, whose end of file tells that everybody else is gone. */
 #include "image/guard.h"
 
 #include <errno.h>
@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -29,7 +30,7 @@ bool guard_flag(void)
 }
 
 /* Everything that was told, byte by byte: each message was written in one piece. */
-static void listen(int fd)
+static void hear(int fd)
 {
     size_t used = 0;
     bool is_path = false;
@@ -82,7 +83,7 @@ static _Noreturn void be_guard(int fd, void (*clear)(void *arg), void *arg)
         close_range(STDERR_FILENO + 1, (unsigned int)fd - 1, 0);
     }
     close_range((unsigned int)fd + 1, ~0u, 0);
-    listen(fd);
+    hear(fd);
     clear(arg);
     _exit(0);
 }
@@ -93,7 +94,7 @@ int guard_begin(struct guard *g, void (*clear)(void *arg), void *arg)
     int rc;
 
     *g = (struct guard){ 0 };
-    if (pipe2(ends, O_CLOEXEC) != 0) {
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
         return -errno;
     }
     g->pid = fork();
@@ -121,8 +122,10 @@ static void tell(struct guard *g, const char *text, size_t size)
     if (g->pid == 0) {
         return;
     }
+    /* It reads until its end: there is always room soon.  Should it have been killed, that is no
+       reason for us to end, too. */
     do {
-        n = write(g->fd, text, size); /* it reads until its end: there is always room soon */
+        n = send(g->fd, text, size, MSG_NOSIGNAL);
     } while (n < 0 && errno == EINTR);
 }
 

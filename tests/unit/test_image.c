@@ -618,15 +618,37 @@ static void stopping(void **state)
     work_end(&w);
 }
 
+/* What waits for our end has itself been killed: that does not end us. */
+static void guard_killed(void **state)
+{
+    struct work w;
+    struct fail f = { 0 };
+
+    (void)state;
+    signal(SIGPIPE, SIG_DFL);
+    assert_int_equal(work_begin(&w, &f), 0);
+    kill(w.guard.pid, SIGKILL);
+    assert_int_equal(waitid(P_PID, (id_t)w.guard.pid, &(siginfo_t){ 0 }, WEXITED | WNOWAIT), 0);
+    work_begin_outside(&w);
+    work_end(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sizes),           cmocka_unit_test(sources),
-        cmocka_unit_test(modules),         cmocka_unit_test(ramdisks),
-        cmocka_unit_test(programs),        cmocka_unit_test(results),
-        cmocka_unit_test(file_systems),    cmocka_unit_test(owners),
-        cmocka_unit_test(hostile_modules), cmocka_unit_test(roots),
-        cmocka_unit_test(full_disk),       cmocka_unit_test(killed),
+        cmocka_unit_test(sizes),
+        cmocka_unit_test(sources),
+        cmocka_unit_test(modules),
+        cmocka_unit_test(ramdisks),
+        cmocka_unit_test(programs),
+        cmocka_unit_test(results),
+        cmocka_unit_test(file_systems),
+        cmocka_unit_test(owners),
+        cmocka_unit_test(hostile_modules),
+        cmocka_unit_test(roots),
+        cmocka_unit_test(full_disk),
+        cmocka_unit_test(killed),
+        cmocka_unit_test(guard_killed),
         cmocka_unit_test(stopping), /* the last: all is stopped */
     };
 
