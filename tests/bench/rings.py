@@ -5,8 +5,8 @@ disks and networks beside stock Xen's.
 
 Each pair boots stock Xen with xl and then Joist with joist on the same machine, kernels and ramdisk.  Disks: fio with
 verification (tests/bench/disks.fio) on a virtio disk, an NVMe disk and a file, in the control domain (part dom0) and in a guest
-(part disks).  Networks: TCP and UDP with every byte checked, both directions, guest and control domain, guest and guest.  A row
-has the median of each side over all pairs, the spread (half of largest less smallest, of the median), and is missed when Joist's
+(part disks).  Networks: TCP and UDP with every byte checked, both directions, guest and control domain, guest and guest, guest
+and this host ("out").  A row has the median of each side over all pairs, the spread (half of largest less smallest, of the median), and is missed when Joist's
 median is below Xen's by more than the larger of the two spreads.
 
 Runs of the same hypervisor images add up in build/bench: `--pairs 5` runs what is missing.  --icount: instructions in place of
@@ -32,7 +32,7 @@ from system import demand  # noqa: E402
 STORE = os.path.join(harness.BUILD, "bench", "rings.json")
 FIO = "/mnt/ld-linux-x86-64.so.2 --library-path /mnt /mnt/fio --output-format=terse --terse-version=3 /etc/disks.fio"
 JOBS = ("4k-1", "4k-8", "4k-32", "128k-1", "128k-8", "128k-32")
-ROUTES = ((None, "n1"), ("n1", None), ("n1", "n2"), ("n2", "n1"))
+ROUTES = ((None, "n1"), ("n1", None), ("n1", "n2"), ("n2", "n1"), ("n1", "out"), ("out", "n1"))
 FILE = "/tmp/file.img"
 LIMIT = 900             # seconds that fio may take for one disk
 
@@ -43,7 +43,7 @@ def machine_args():
     return ["-drive", drive % (system.disk("disk-virtio"), "dv"), "-device", "virtio-blk-pci,drive=dv,serial=virtio",
             "-drive", drive % (system.disk("disk-nvme"), "dn"), "-device", "nvme,drive=dn,serial=nvme",
             "-drive", drive % (system.program_disk("/usr/bin/fio"), "df"),
-            "-device", "virtio-blk-pci,drive=df,serial=programs"]
+            "-device", "virtio-blk-pci,drive=df,serial=programs"] + networks.machine_args()
 
 
 def by_serial(h, serial):
@@ -110,10 +110,15 @@ def net(h, icount):
     h.must("modprobe -a bridge xen-netback")
     for name in ("n1", "n2"):
         networks.guest_up(h, name)
+    networks.outside_up(h)
     for kind, size in (("tcp", 9), ("udp", 1)):
         for source, target in ROUTES:
             counters(h)
-            said = networks.transfer(h, kind, source, target, size * networks.MB // (3 if icount else 1), seconds=240)
+            size_now = size * networks.MB // (3 if icount else 1)
+            if "out" in (source, target):
+                said = networks.transfer_outside(h, kind, source == "out", size_now, seconds=240)
+            else:
+                said = networks.transfer(h, kind, source, target, size_now, seconds=240)
             m = re.match(r"OK .*, ([\d.]+) MB/s", said)
             name = "%s %s>%s" % (kind, source or "dom0", target or "dom0")
             demand(m, "%s: %s" % (name, said))

@@ -163,7 +163,8 @@ def clock(h, args):
 
 def rtc_offset(h):
     """Seconds that the wall clock is ahead of the RTC, at an edge of the RTC's seconds. Linux has set it when its RTC driver
-    came up, to half a second past whatever second the RTC showed: what the hypervisor gave is tested by the guest `timer`."""
+    came up, to half a second past whatever second the RTC showed (and without that driver it has lost the ticks of its early
+    boot, 0.2 s here): what the hypervisor gave is tested by the guest `timer`."""
     h.send("clocks\n")
     h.expect("CLOCKS", 20)
     for _ in range(8):

@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: MIT
 """Scenarios of guests' networks: traffic with the data checked, attach and detach, refusals, spoofing, scripts, rates, kills."""
 import base64
+import os
 import re
+import subprocess
 import time
 
 import guests
+import harness
+import system
 from daemons import kill
 from system import demand
 
@@ -13,6 +17,8 @@ GUESTS = {"n1": "10.0.0.11", "n2": "10.0.0.12"}
 MB = 1000000
 PORT = [5000]
 TABLES = "netprobe tables"
+OUTER = "10.77.0.21"            # n1's address in QEMU's user network
+OUTSIDE = "10.77.0.2"           # this host in it
 
 
 def bridge_up(h):
@@ -51,18 +57,63 @@ def transfer(h, kind, source, target, size, to=None, options="", seconds=40):
     h.cmd("usleep 300000")
     sent = on(h, source, "netprobe send %s %s %d %d %s 2>&1" % (kind, to or address(target), PORT[0], size, options),
               seconds + 20)
-    for _ in range(seconds * 5):
-        out = on(h, target, "cat /tmp/np").strip()
-        if out:
-            return out
-        h.cmd("usleep 200000")
-    return "nothing (the sender: %s)" % sent.strip()
+    return received(h, target, seconds) or "nothing (the sender: %s)" % sent.strip()
 
 
 def ok(h, *args, **more):
     out = transfer(h, *args, **more)
     demand(out.startswith("OK"), "%s: %s" % (" ".join(str(a) for a in args), out))
     return out
+
+
+def machine_args():
+    """A network card in QEMU's user network: what lies outside the machine."""
+    return ["-netdev", "user,id=outside,net=10.77.0.0/24", "-device", "virtio-net-pci,netdev=outside"]
+
+
+def outside_up(h):
+    """n1 has an address in the network outside: the machine's card is a port of the bridge."""
+    guest_up(h, "n1")
+    h.must("modprobe virtio_net")
+    card = h.must("cd /sys/class/net; for i in *; do [ -d $i/device/driver ] && ls -l $i/device/driver | grep -q virtio_net && echo $i; done; true")
+    demand(len(card.split()) == 1, "the machine's network cards are %r" % card.split())
+    if card.strip() not in h.sh("ls /sys/class/net/xenbr0/brif").split():
+        h.must("brctl addif xenbr0 %s; ip link set %s up" % (card.strip(), card.strip()))
+        on(h, "n1", "ip addr add %s/24 dev eth0" % OUTER)
+    demand("0% packet loss" in on(h, "n1", "ping -c 1 -W 5 " + OUTSIDE), "n1 does not reach the host outside")
+
+
+def transfer_outside(h, kind, inward, size, seconds=40):
+    """Sends `size` checked bytes from a process of this host to n1, or from n1 to it; what the receiver says."""
+    probe = [os.path.join(harness.BUILD, "system", "netprobe")]
+    port, inner = system.free_port(), 6000 + PORT[0]
+    PORT[0] += 1
+    if not inward:
+        with subprocess.Popen(probe + ["recv", kind, str(port), str(size), str(seconds)], stdout=subprocess.PIPE, text=True) as p:
+            try:
+                time.sleep(0.2)
+                sent = on(h, "n1", "netprobe send %s %s %d %d 2>&1" % (kind, OUTSIDE, port, size), seconds + 20)
+                return p.communicate(timeout=seconds + 20)[0].strip() or "nothing (the sender: %s)" % sent.strip()
+            finally:
+                p.kill()
+    said = h.qmp.monitor("hostfwd_add outside %s:127.0.0.1:%d-%s:%d" % (kind, port, OUTER, inner))
+    demand(not said.strip(), "hostfwd_add: " + said)
+    on(h, "n1", "(setsid netprobe recv %s %d %d %d >/tmp/np 2>&1 </dev/null &)" % (kind, inner, size, seconds))
+    h.cmd("usleep 300000")
+    sent = subprocess.run(probe + ["send", kind, "127.0.0.1", str(port), str(size)], stdout=subprocess.PIPE, text=True, check=False,
+                          timeout=seconds + 20).stdout
+    h.qmp.monitor("hostfwd_remove outside %s:127.0.0.1:%d" % (kind, port))
+    return received(h, "n1", seconds) or "nothing (the sender: %s)" % sent.strip()
+
+
+def received(h, where, seconds):
+    """What the receiver says there, once it has ended."""
+    for _ in range(seconds * 5):
+        out = on(h, where, "cat /tmp/np").strip()
+        if out:
+            return out
+        h.cmd("usleep 200000")
+    return ""
 
 
 def baseline(h):
@@ -115,6 +166,18 @@ def traffic(h, _args):
     for name in GUESTS:
         demand("0% packet loss" in on(h, name, "ping -c 3 -i 0.2 -q %s" % HOST), "%s cannot ping dom0" % name)
     return "TCP: " + ", ".join(said)
+
+
+def outside(h, _args):
+    """TCP and UDP between a guest and what lies outside the machine, both directions, every byte checked."""
+    outside_up(h)
+    said = []
+    for inward in (False, True):
+        for kind, size in (("tcp", 4 * MB), ("udp", MB // 2)):
+            out = transfer_outside(h, kind, inward, size)
+            demand(out.startswith("OK"), "%s %s: %s" % (kind, "inward" if inward else "outward", out))
+            said.append("%s %s %s" % (kind, "in" if inward else "out", out.split(", ")[-1]))
+    return ", ".join(said)
 
 
 def held(h):
@@ -375,4 +438,4 @@ def killed(h, _args):
     demand(not notes, "the kernel's notes stay: " + notes)
 
 
-ALL = [traffic, cycles, guest_memory, refused, spoofing, script, rate, routed, killed]
+ALL = [traffic, outside, cycles, guest_memory, refused, spoofing, script, rate, routed, killed]

@@ -43,7 +43,7 @@ GROUPS = [
     ("attacks", {"smp": 4}, attacks.ALL),
     ("attacks-1cpu", {"smp": 1}, attacks.ONE_CPU),
     ("attacks-long", {"smp": 2, "mem": 3072}, [attacks.big_trees]),
-    ("networks", {}, networks.ALL[:1] + [counters.unmaps] + networks.ALL[1:]),
+    ("networks", {"extra": networks.machine_args}, networks.ALL[:1] + [counters.unmaps] + networks.ALL[1:]),
     ("devices", {"extra": system.device_args, "vga": True},
      [devices.disks, devices.network, devices.efi_variables, devices.clock, devices.screen, devices.reboot]),
     ("blocks", {"ramdisk": os.path.join(system.IMAGE, "disks.ird")},

@@ -20,16 +20,10 @@ PORTS = {}
 FBD = "joist-fbd"
 
 
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
 def machine_args():
     """A network card behind which two ports of the control domain are ports of the host."""
     for port in (5900, 5901):
-        PORTS[port] = free_port()
+        PORTS[port] = system.free_port()
     kernel = os.path.join(SHARE, "vmlinuz")
     if os.path.exists(kernel):
         os.unlink(kernel)

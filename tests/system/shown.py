@@ -19,6 +19,7 @@ TABLE = [
     (1, "qemu-nbd is walled in", ["unit:test_nbd_wall", "unit:test_nbd", "blocks.images"]),
     (2, "vif= in all of xl's forms; stable MAC addresses", ["unit:test_vif", "cli:bad-input"]),
     (2, "bridge: every byte of TCP and UDP checked, each way", ["networks.traffic"]),
+    (2, "the same between a guest and what lies outside the machine", ["networks.outside"]),
     (2, "routed, NAT", ["networks.routed"]),
     (2, "ip=: false addresses do not get through", ["networks.spoofing", "backends.served"]),
     (2, "script= runs with Xen's environment", ["networks.script", "unit:test_vif"]),

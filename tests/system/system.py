@@ -2,6 +2,7 @@
 """What the Linux scenarios share: booting a control domain, and driving a toolstack in it."""
 import os
 import re
+import socket
 import sys
 import tempfile
 import time
@@ -52,6 +53,13 @@ def device_args():
             "-device", "virtio-blk-pci,drive=df,serial=programs",
             "-netdev", "user,id=n0", "-device", "e1000e,netdev=n0",
             "-netdev", "user,id=n1", "-device", "virtio-net-pci,netdev=n1"]
+
+
+def free_port():
+    """A TCP port of this host that nobody listens on."""
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
 
 
 def program_disk(source):
