@@ -434,6 +434,7 @@ def make_dom0():
     a.copy(os.path.join(IMAGE, "vmlinuz-guest"), "guest/vmlinuz")
     a.copy(os.path.join(IMAGE, "guest.ird"), "guest/initrd")
     run_files(a)
+    a.program(os.path.join(fetch("util-linux-extra"), "sbin", "hwclock"), "sbin/hwclock")
     helpers(a)
     a.copy(os.path.join(ROOT, "tests", "system", "restart.sh"), "bin/restart")
     for elf in sorted(glob.glob(os.path.join(BUILD, "guests", "*.elf"))

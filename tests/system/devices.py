@@ -156,15 +156,15 @@ def clock(h, args):
     host, guest = second[0] - first[0], second[1] - first[1]
     drift = abs(host - guest) / host
     error = (first[2] + second[2]) / host
-    demand(abs(offset) < 0.6, "the clock is %.3f s off the RTC" % offset)
+    demand(abs(offset) < 0.1, "the clock is %.3f s off the RTC" % offset)
     demand(drift < 50e-6 + error, "drift %.0f ppm (error of measurement %.0f)" % (drift * 1e6, error * 1e6))
     return "RTC %+.3f s at an edge, drift %.0f ppm +- %.0f" % (offset, drift * 1e6, error * 1e6)
 
 
 def rtc_offset(h):
-    """Seconds that the wall clock is ahead of the RTC, at an edge of the RTC's seconds. Linux has set it when its RTC driver
-    came up, to half a second past whatever second the RTC showed (and without that driver it has lost the ticks of its early
-    boot, 0.2 s here): what the hypervisor gave is tested by the guest `timer`."""
+    """Seconds that the wall clock is ahead of the RTC, at an edge of the RTC's seconds. Linux's RTC driver sets it to half a
+    second past whatever second the RTC shows (and without that driver it lacks the ticks lost in its early boot, 0.2 s here):
+    the control domain's /etc/rc sets it at an edge. What the hypervisor gave is tested by the guest `timer`."""
     h.send("clocks\n")
     h.expect("CLOCKS", 20)
     for _ in range(8):
