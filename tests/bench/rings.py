@@ -6,8 +6,8 @@ disks and networks beside stock Xen's.
 Each pair boots stock Xen with xl and then Joist with joist on the same machine, kernels and ramdisk.  Disks: fio with
 verification (tests/bench/disks.fio) on a virtio disk, an NVMe disk and a file, in the control domain (part dom0) and in a guest
 (part disks).  Networks: TCP and UDP with every byte checked, both directions, guest and control domain, guest and guest, guest
-and this host ("out").  A row has the median of each side over all pairs, the spread (half of largest less smallest, of the median), and is missed when Joist's
-median is below Xen's by more than the larger of the two spreads.
+and this host ("out").  A row has the median of each side over all pairs, the spread (half of largest less smallest, of the
+median), and is missed when Joist's median is below Xen's by more than the larger of the two spreads.
 
 Runs of the same hypervisor images add up in build/bench: `--pairs 5` runs what is missing.  --icount: instructions in place of
 time (one tick each, one CPU): slower, but no other load of the host is seen.

@@ -80,7 +80,7 @@ def outside_up(h):
     if card.strip() not in h.sh("ls /sys/class/net/xenbr0/brif").split():
         h.must("brctl addif xenbr0 %s; ip link set %s up" % (card.strip(), card.strip()))
         on(h, "n1", "ip addr add %s/24 dev eth0" % OUTER)
-    demand("0% packet loss" in on(h, "n1", "ping -c 1 -W 5 " + OUTSIDE), "n1 does not reach the host outside")
+    demand(", 0% packet loss" in on(h, "n1", "ping -c 1 -W 5 " + OUTSIDE), "n1 does not reach the host outside")
 
 
 def transfer_outside(h, kind, inward, size, seconds=40):
@@ -164,7 +164,7 @@ def traffic(h, _args):
         said.append("%s>%s %s" % (source or "dom0", target or "dom0", out.split(", ")[-1]))
         ok(h, "udp", source, target, MB)
     for name in GUESTS:
-        demand("0% packet loss" in on(h, name, "ping -c 3 -i 0.2 -q %s" % HOST), "%s cannot ping dom0" % name)
+        demand(", 0% packet loss" in on(h, name, "ping -c 3 -i 0.2 -q %s" % HOST), "%s cannot ping dom0" % name)
     return "TCP: " + ", ".join(said)
 
 
