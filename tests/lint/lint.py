@@ -214,6 +214,15 @@ def check_format():
         yield "clang-format is missing: run scripts/setup"
 
 
+def check_python():
+    names = [n for n in files() if n.endswith(".py")]
+    try:
+        done = subprocess.run(["pyflakes3", *names], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+        yield from done.stdout.decode(errors="replace").split("\n")[:-1]
+    except FileNotFoundError:
+        yield "pyflakes3 is missing: run scripts/setup"
+
+
 def check_locks():
     header = {}
     if not os.path.exists(os.path.join(ROOT, "xen-core/base/lock_order.h")):
@@ -374,6 +383,7 @@ CHECKS = {
     "style": check_style,
     "asm": check_asm,
     "format": check_format,
+    "python": check_python,
     "locks": check_locks,
     "hypercalls": check_hypercalls,
     "calls": check_calls,

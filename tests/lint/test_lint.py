@@ -65,6 +65,7 @@ BAD = [
     ("style", "scripts/a.py", "#!x\n# SPDX-License-Identifier: MIT\n# /wo" + "rk/shared/x\n", "private place"),
     ("asm", "xen-core/lib/a.c", HEAD + 'void f(void)\n{\n    __asm__ volatile("hlt");\n}\n', "inline assembly"),
     ("format", "xen-core/lib/a.c", HEAD + "int  x  ;\n", "clang-format"),
+    ("python", "scripts/a.py", "# SPDX-License-Identifier: MIT\nprint(nothing)\n", "undefined name 'nothing'"),
     ("locks", "docs/locking.md", GOOD["docs/locking.md"].replace("50", "51"), "lock evtchn"),
     ("locks", "docs/locking.md", GOOD["docs/locking.md"].replace("yes", "no"), "lock evtchn"),
     ("locks", "xen-core/base/lock_order.h", GOOD["xen-core/base/lock_order.h"].replace("10,", "60,"), "ranks do not rise"),

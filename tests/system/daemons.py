@@ -2,7 +2,6 @@
 """Scenarios of killed daemons: the supervisor starts them again and nothing is lost."""
 import difflib
 import re
-import time
 
 from system import Skip, demand
 

@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 
-from system import Skip, demand, harness
+from system import demand, harness
 
 DISKS = {"virtio": "vd", "ahci": "sd", "nvme": "nvme"}
 

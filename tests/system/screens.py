@@ -12,7 +12,7 @@ import time
 import zlib
 
 import des
-from system import IMAGE, Skip, Wrong, demand, harness
+from system import IMAGE, Skip, demand, free_port, harness
 
 SHARE = os.path.join(harness.BUILD, "run", "screens")
 os.makedirs(SHARE, exist_ok=True)
@@ -23,7 +23,7 @@ FBD = "joist-fbd"
 def machine_args():
     """A network card behind which two ports of the control domain are ports of the host."""
     for port in (5900, 5901):
-        PORTS[port] = system.free_port()
+        PORTS[port] = free_port()
     kernel = os.path.join(SHARE, "vmlinuz")
     if os.path.exists(kernel):
         os.unlink(kernel)
