@@ -2,6 +2,7 @@
 /*
  * joist console: the terminal joined to the guest's pty.  The pty changes when the console daemon
  * or the guest starts again: joistd is then asked for the new one, and the attachment goes on.
+ * What is typed meanwhile goes to the new one.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -18,16 +19,18 @@
 #define ASK_MS      2000  /* between questions whether the guest still exists */
 #define RETRY_MS    50    /* between questions while there is no terminal */
 #define QUIET_MS    500   /* after the end of the input, silence for so long ends it */
-#define PATIENCE_MS 15000 /* how long there may be none */
+#define PATIENCE_MS 15000 /* how long there may be none without joistd saying why */
 
 struct attached {
     struct cli *c;
     const char *domain;
     int number; /* of the console */
     int escape;
-    int tty;            /* -1 while there is none */
-    char path[128];     /* of that tty */
-    char last[1024];    /* what joistd said last */
+    int tty;         /* -1 while there is none */
+    char path[128];  /* of that tty */
+    char last[1024]; /* what joistd said last */
+    char held[256];  /* typed while there was no tty */
+    size_t held_size;
     bool is_input_over; /* end of a script's input: what the guest answers is still shown */
     bool is_input_raw;
     struct termios before;
@@ -86,6 +89,7 @@ static void open_tty(struct attached *a, const char *path)
 enum answer {
     ANSWER_TTY,  /* there is one; a->tty is open if that worked */
     ANSWER_WAIT, /* not now, but there may be one soon */
+    ANSWER_BUSY, /* not until the guest is built, however long that takes */
     ANSWER_GONE, /* there is none, and none will come: the guest is no more */
     ANSWER_LOST, /* joistd cannot be reached */
 };
@@ -93,14 +97,7 @@ enum answer {
 /* Errors that no waiting mends: no such guest, the control domain, an argument that is wrong. */
 static bool is_final(const char *code)
 {
-    static const char *const codes[] = { "ENOENT", "EPERM", "EINVAL" };
-
-    for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++) {
-        if (strcmp(code, codes[i]) == 0) {
-            return true;
-        }
-    }
-    return false;
+    return strcmp(code, "ENOENT") == 0 || strcmp(code, "EPERM") == 0 || strcmp(code, "EINVAL") == 0;
 }
 
 static enum answer ask(struct attached *a)
@@ -120,7 +117,9 @@ static enum answer ask(struct attached *a)
     tty = get_text(result, "tty");
     if (error != NULL) {
         snprintf(a->last, sizeof(a->last), "%s", get_text(error, "text"));
-        answer = is_final(get_text(error, "code")) ? ANSWER_GONE : ANSWER_WAIT;
+        answer = is_final(get_text(error, "code"))               ? ANSWER_GONE
+                 : strcmp(get_text(error, "code"), "EBUSY") == 0 ? ANSWER_BUSY
+                                                                 : ANSWER_WAIT;
     } else if (tty[0] == '\0') {
         snprintf(a->last, sizeof(a->last),
                  "console: %s: it has no terminal; see whether joist-consoled runs", a->domain);
@@ -175,12 +174,20 @@ static void write_all(int fd, const char *data, size_t size)
     }
 }
 
-/* From the keyboard to the guest; false when the person leaves. */
+static void pass_held(struct attached *a)
+{
+    if (a->tty >= 0) {
+        write_all(a->tty, a->held, a->held_size);
+        a->held_size = 0;
+    }
+}
+
+/* From the keyboard to the guest, or kept for it; false when the person leaves. */
 static bool pass_input(struct attached *a)
 {
-    char data[256];
+    char *data = a->held + a->held_size;
     const char *hit;
-    ssize_t n = read(STDIN_FILENO, data, sizeof(data));
+    ssize_t n = read(STDIN_FILENO, data, sizeof(a->held) - a->held_size);
 
     if (n == 0) {
         a->is_input_over = true;
@@ -190,8 +197,18 @@ static bool pass_input(struct attached *a)
         return errno == EINTR || errno == EAGAIN;
     }
     hit = memchr(data, a->escape, (size_t)n);
-    write_all(a->tty, data, hit != NULL ? (size_t)(hit - data) : (size_t)n);
+    a->held_size += hit != NULL ? (size_t)(hit - data) : (size_t)n;
+    pass_held(a);
     return hit == NULL;
+}
+
+/* Lets RETRY_MS pass, or until a key is hit; false when the person leaves. */
+static bool pause_here(struct attached *a, bool is_first)
+{
+    bool is_read = !is_first && !a->is_input_over && a->held_size < sizeof(a->held);
+    struct pollfd p = { .fd = is_read ? STDIN_FILENO : -1, .events = POLLIN };
+
+    return poll(&p, 1, RETRY_MS) <= 0 || pass_input(a);
 }
 
 /* From the guest to the screen; false when the terminal has gone. */
@@ -223,10 +240,11 @@ static bool pass(struct attached *a)
         if (n == 0) {
             enum answer answer = ask(a);
 
-            if (answer == ANSWER_GONE || answer == ANSWER_WAIT || a->tty != p[0].fd) {
+            /* while joistd itself starts again the terminal goes on */
+            if (answer != ANSWER_LOST && (answer != ANSWER_TTY || a->tty != p[0].fd)) {
                 return true;
             }
-            continue; /* also while joistd itself starts again: the terminal does not need it */
+            continue;
         }
         if (n < 0 && errno != EINTR) {
             return false;
@@ -244,12 +262,13 @@ static bool pass(struct attached *a)
 /* Waits until there is a terminal; an exit code or -1 to go on. */
 static int find_tty(struct attached *a, bool is_first)
 {
-    unsigned int waited;
+    unsigned int waited = 0;
     enum answer answer;
 
-    for (waited = 0; waited < PATIENCE_MS && !is_ending; waited += RETRY_MS) {
+    while (waited < PATIENCE_MS && !is_ending) {
         answer = ask(a);
         if (answer == ANSWER_TTY && a->tty >= 0) {
+            pass_held(a);
             if (!is_first) {
                 fprintf(stderr, "\r\n[joist: %s: attached again]\r\n", a->domain);
             }
@@ -262,7 +281,10 @@ static int find_tty(struct attached *a, bool is_first)
         if (answer == ANSWER_LOST && is_first) {
             return EXIT_UNREACHABLE;
         }
-        poll(NULL, 0, RETRY_MS);
+        if (!pause_here(a, is_first)) {
+            return EXIT_DONE;
+        }
+        waited = answer == ANSWER_BUSY ? 0 : waited + RETRY_MS;
     }
     fprintf(stderr, is_first ? "joist: %s\n" : "\r\njoist: %s\r\n", a->last);
     return EXIT_FAILED;

@@ -21,13 +21,15 @@ static bool arg_flag(const struct call *c, const char *key)
 }
 
 /* A target that has no domain at the moment cannot be acted on. */
-static int need_domain(struct call *c)
+static int fail_busy(struct call *c)
 {
-    if (c->target.info != NULL) {
-        return 0;
-    }
     fail_set(c->f, -EBUSY, "domain", c->target.name, "it is just being built, ended or restarted");
     return fail_remedy(c->f, "try again in a moment");
+}
+
+static int need_domain(struct call *c)
+{
+    return c->target.info != NULL ? 0 : fail_busy(c);
 }
 
 static json_t *done_or(struct call *c, int rc, const char *what)
@@ -253,19 +255,26 @@ static json_t *verb_console(struct call *c)
     long long number = json_integer_value(json_object_get(c->args, "number"));
     char path[96];
     char *tty = NULL;
+    bool has_tty;
     json_t *out;
 
     if (need_domain(c) != 0) {
         return NULL;
     }
-    out = done_or(c, 0, "console");
     if (number == 0) {
         snprintf(path, sizeof(path), "/local/domain/%u/console/tty", c->target.info->domain);
     } else {
         snprintf(path, sizeof(path), "/local/domain/%u/device/console/%lld/tty",
                  c->target.info->domain, number);
     }
-    if (c->d->store != NULL && store_read(c->d->store, 0, path, &tty) == 0 && tty[0] != '\0') {
+    has_tty = c->d->store != NULL && store_read(c->d->store, 0, path, &tty) == 0 && tty[0] != '\0';
+    if (!has_tty && c->target.guest != NULL && c->target.guest->state == GUEST_BUILDING) {
+        free(tty);
+        fail_busy(c);
+        return NULL;
+    }
+    out = done_or(c, 0, "console");
+    if (has_tty) {
         json_object_set_new(out, "tty", json_string(tty));
     }
     free(tty);

@@ -48,6 +48,7 @@ struct fake {
     uint32_t next_domid;
     uint32_t fail_in; /* the n-th call from now fails; 0: none */
     uint32_t log_cleared;
+    uint32_t is_held; /* memory is given out only afterwards: a guest takes long to build */
     struct fake_domain domain[FAKE_DOMAINS];
     uint16_t owner[FAKE_FRAMES]; /* domid + 1; 0: free; 0xffff: the hypervisor's */
 };

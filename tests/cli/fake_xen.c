@@ -381,6 +381,11 @@ static long populate(const struct xen_memory_reservation *r)
     if (r->extent_order != 0) {
         return 0; /* a machine whose memory is patchy: only single frames */
     }
+    while (fake->is_held) {
+        fake_unlock();
+        usleep(20000);
+        fake_lock();
+    }
     for (i = 0; i < r->nr_extents; i++) {
         uint64_t mfn = d->tot_pages < d->max_pages ? take_frame((uint16_t)(r->domid + 1)) : 0;
 

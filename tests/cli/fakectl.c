@@ -5,6 +5,7 @@
  *   fakectl dump                  what is given out, in a form that can be compared
  *   fakectl shutdown ID REASON    the guest's kernel has shut down
  *   fakectl fail N                the n-th call from now fails; 0: none
+ *   fakectl hold 1|0              no memory is given out from now on, or it is again
  *   fakectl failed                prints how many calls are still to go
  *   fakectl log                   the hypervisor has logged again
  *   fakectl frames ID N           the last N frames of a guest, which nothing is in yet
@@ -196,6 +197,8 @@ int main(int argc, char **argv)
         f->generation++;
     } else if (strcmp(argv[1], "fail") == 0) {
         f->fail_in = number;
+    } else if (strcmp(argv[1], "hold") == 0) {
+        f->is_held = number;
     } else if (strcmp(argv[1], "log") == 0) {
         f->log_cleared = 0;
     } else if (strcmp(argv[1], "failed") == 0) {

@@ -844,11 +844,66 @@ def fbd_pid(rig):
     return 0
 
 
+def has_terminals():
+    try:
+        os.close(os.open("/dev/ptmx", os.O_RDWR | os.O_NOCTTY))
+        return True
+    except OSError:
+        return False
+
+
+def t_console_waits(rig):
+    """joist console waits as long as its guest is being built; what is typed meanwhile reaches the new guest, and the escape
+    character still ends it."""
+    if not has_terminals():
+        return "not run: no pseudo-terminals"
+    store = Store(rig.store)
+
+    def typed(dom):
+        """What the guest's console has got (xencons_interface: a ring of 1024 bytes, its producer at 3076)."""
+        kind, page = store.ask(2, f"/local/domain/{dom}/console/ring-ref")
+        with open(rig.dir + "/fake", "rb") as f:
+            f.seek((1 << 20) + (int(page) if kind == 2 else 0) * 4096)
+            data = f.read(4096)
+        return data[:struct.unpack_from("<I", data, 3076)[0] % 1024]
+
+    def reboot(dom):
+        rig.fakectl("hold", "1")
+        rig.fakectl("shutdown", str(dom), "1")
+        rig.until("building", lambda: '"guest_state":"building"' in rig.run("joist --json list web")[1].replace(" ", ""))
+
+    rig.start("joist-consoled")
+    dom = rig.joist(f"create {rig.dir}/guest.cfg")["domid"]
+    ours, its = os.openpty()
+    os.write(ours, b"a\n")
+    with subprocess.Popen([rig.bin + "/joist", "console", "web"], env=rig.env, stdin=its, stdout=its, stderr=its) as p:
+        rig.until("the attachment", lambda: typed(dom).startswith(b"a"))
+        reboot(dom)
+        code, _, err = rig.run("joist --json console web")
+        assert code == 1 and "it is just being built" in err, err
+        time.sleep(16)                  # more than it waits when nobody says why there is no terminal
+        assert p.poll() is None
+        os.write(ours, b"later")
+        time.sleep(0.2)
+        rig.fakectl("hold", "0")
+        rig.until("running", lambda: rig.run("joist domid web")[0] == 0)
+        dom = rig.joist("domid web")["domid"]
+        rig.until("what was typed", lambda: typed(dom) == b"later")
+        assert b"attached again" in os.read(ours, 4096)
+        reboot(dom)
+        os.write(ours, b"\x1d")
+        assert p.wait(WAIT) == 0
+    os.close(ours)
+    os.close(its)
+    store.close()
+    rig.fakectl("hold", "0")
+    rig.until("running", lambda: rig.run("joist domid web")[0] == 0)
+    rig.run("joist destroy web")
+
+
 def t_channels(rig):
     """channel=: the console daemon connects to what the guest's driver writes, follows its states, and lets go."""
-    try:
-        os.close(os.posix_openpt(os.O_RDWR) if hasattr(os, "posix_openpt") else os.open("/dev/ptmx", os.O_RDWR))
-    except OSError:
+    if not has_terminals():
         return "not run: no pseudo-terminals"
     rig.start("joist-consoled")
     rig.joist(f"create {rig.dir}/guest.cfg name=c 'channel=[\"name=a,connection=pty\",\"name=b,connection=socket,"
@@ -988,7 +1043,7 @@ TESTS = [("table-complete", t_table_is_complete), ("help", rows_of(table.HELP)),
          ("backend", t_backend), ("unsaved", t_unsaved), ("landlock", t_landlock), ("backend-silent", t_backend_silent),
          ("backend-daemon", t_backend_daemon), ("backend-closed-late", t_backend_closed_late),
          ("stored-killed", t_stored_killed), ("cycles", t_cycles), ("protocol", t_protocol), ("screen", t_screen),
-         ("channels", t_channels)]
+         ("channels", t_channels), ("console-waits", t_console_waits)]
 
 
 def run_test(name, test, bin_dir):
