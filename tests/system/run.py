@@ -121,10 +121,16 @@ def run_group(name, machine, scenarios, args):
     return bad
 
 
-def is_wanted(args, group, name):
+def names_of(group, scenario):
+    """What a scenario may be called by: its group, its place there, the name in its verdict."""
+    return {group, "%s.%s" % (group, scenario.__name__), "%s.%s" % (scenario.__module__, scenario.__name__)}
+
+
+def is_wanted(args, group, scenario):
+    names = names_of(group, scenario)
     if args.names:
-        return group in args.names or name in args.names
-    return args.long or not {group, name} & set(LONG_ONLY)
+        return bool(names & set(args.names))
+    return args.long or not names & set(LONG_ONLY)
 
 
 def main():
@@ -134,6 +140,9 @@ def main():
     p.add_argument("--long", action="store_true")
     p.add_argument("names", nargs="*", metavar="NAME", help="groups or scenarios")
     args = p.parse_args()
+    nowhere = set(args.names).difference(*(names_of(name, s) for name, _, group in GROUPS for s in group))
+    if nowhere:
+        p.error("no group or scenario: " + " ".join(sorted(nowhere)))
     args.efi = image.stock_efi() if args.efi == "xen" else args.efi
     unknown = shown.missing("%s.%s" % (s.__module__, s.__name__) for _, _, group in GROUPS for s in group)
     bad = len(unknown)
@@ -145,7 +154,7 @@ def main():
         print("TEST system.images FAIL %s" % e)
         sys.exit(1)
     for name, machine, scenarios in GROUPS:
-        chosen = [s for s in scenarios if is_wanted(args, name, "%s.%s" % (name, s.__name__))]
+        chosen = [s for s in scenarios if is_wanted(args, name, s)]
         if chosen:
             bad += run_group(name, machine, chosen, args)
     sys.exit(1 if bad else 0)
