@@ -15,9 +15,9 @@
 #include "abi/sysctl.h"
 #include "abi/xen.h"
 
-#define MAP_FRAMES   4096 /* frames mapped at once: 16 MiB */
-#define BATCH        1024 /* extents of one populate call */
-#define LARGE_ORDER  9    /* 2 MiB */
+#define MAP_FRAMES   4096  /* frames mapped at once: 16 MiB */
+#define BATCH        4096u /* frames of one populate call: Linux here is not preempted in it */
+#define LARGE_ORDER  9     /* 2 MiB */
 #define LARGE_FRAMES (1u << LARGE_ORDER)
 
 /* What the hypervisor needs for a domain besides its memory: structures, shared and grant frames.
@@ -80,7 +80,7 @@ static int populate_order(struct building *b, uint64_t *list, uint64_t *next, ui
 
     while (b->pages - *next >= size) {
         count = (b->pages - *next) / size;
-        count = count < BATCH ? count : BATCH;
+        count = count < BATCH >> order ? count : BATCH >> order;
         for (i = 0; i < count; i++) {
             list[i] = *next + i * size;
         }
