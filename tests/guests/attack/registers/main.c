@@ -68,8 +68,18 @@ __asm__(".pushsection .text\n"
         "ret\n"
         ".popsection");
 
+/* Xen switches these registers when they are used first, by CR0.TS, which QEMU 7.2's XSAVE and
+ * XRSTOR do not look at: an instruction that does goes before. Ours must be right without. */
+static void use(void)
+{
+    if (!on_joist) {
+        __asm__ volatile("fnop");
+    }
+}
+
 static void save(void)
 {
+    use();
     if (has_xsave) {
         __asm__ volatile("xsave64 %0" : "+m"(area) : "a"(~0U), "d"(~0U));
     } else {
@@ -79,6 +89,7 @@ static void save(void)
 
 static void restore(void)
 {
+    use();
     if (has_xsave) {
         __asm__ volatile("xrstor64 %0" ::"m"(area), "a"(~0U), "d"(~0U));
     } else {
