@@ -81,8 +81,12 @@ static void test_populate_stops(void **state)
     assert_int_equal(fake.dom[1].owned_frames, 4);
     reservation(1, 10, 0, XENMEMF_populate_on_demand);
     assert_int_equal(op(0, XENMEM_populate_physmap), 0);
+    /* More than may be cleared in one step is not even looked for. */
+    fake.heap_flags = 77;
     reservation(1, 10, 10, 0);
     assert_int_equal(op(1, XENMEM_populate_physmap), 0);
+    assert_int_equal(op(0, XENMEM_populate_physmap), 0);
+    assert_int_equal(fake.heap_flags, 77);
     reservation(1, 10, 64, 0);
     assert_int_equal(op(0, XENMEM_populate_physmap), 0);
 }
@@ -315,7 +319,8 @@ static void test_exchange_refused(void **state)
     exchange(8, 0, 1, 2);
     assert_int_equal(op(1, XENMEM_exchange), -EINVAL); /* not as much out as in */
     exchange(1, 10, 1024, 0);
-    assert_int_equal(op(1, XENMEM_exchange), -EPERM); /* too large for a guest */
+    assert_int_equal(op(1, XENMEM_exchange), -EPERM); /* too large for one step */
+    assert_int_equal(op(0, XENMEM_exchange), -EPERM);
     exchange(UINT64_C(1) << 60, 4, 0, 0);
     assert_int_equal(op(1, XENMEM_exchange), -EINVAL); /* would wrap */
     exchange(2, 0, 2, 0)->nr_exchanged = 3;

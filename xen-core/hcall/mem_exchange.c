@@ -23,9 +23,6 @@
 #include "port/cpu.h"
 #include "port/mmu.h"
 
-/* Frames of a chunk: bounded by the largest order. Their numbers are kept in a page each way. */
-#define CHUNK_ORDER_MAX 18U
-
 struct exchange {
     struct domain *d;
     struct xen_memory_exchange x;
@@ -88,8 +85,8 @@ static int alloc_extents(struct exchange *e, struct frame **out, uint64_t n)
     return 0;
 }
 
-/* What a chunk reads, from the caller's arrays, and what it allocates. One of the two is a single
- * extent. */
+/* What a chunk reads, from the caller's arrays, and what it allocates: at most 2^MEM_ORDER_MAX of
+ * each, a page. One of the two is a single extent. */
 struct chunk {
     uint64_t *in;       /* first frame of each in extent */
     uint64_t *gpfn;     /* where each out extent is to go */
@@ -203,37 +200,35 @@ static int64_t exchange_run(struct exchange *e, const struct chunk *c)
 
 static int64_t exchange_alloc_run(struct exchange *e)
 {
-    unsigned int in_pages = e->in_order > 9 ? e->in_order - 9 : 0;
-    unsigned int out_pages = e->out_order > 9 ? e->out_order - 9 : 0;
     struct chunk c = {
-        .in = heap_alloc(in_pages, HEAP_NOSCRUB),
-        .gpfn = heap_alloc(out_pages, HEAP_NOSCRUB),
-        .out = heap_alloc(out_pages, HEAP_NOSCRUB),
+        .in = heap_alloc(0, HEAP_NOSCRUB),
+        .gpfn = heap_alloc(0, HEAP_NOSCRUB),
+        .out = heap_alloc(0, HEAP_NOSCRUB),
     };
     int64_t rc = c.in && c.gpfn && c.out ? exchange_run(e, &c) : -ENOMEM;
 
     if (c.in) {
-        heap_free(c.in, in_pages);
+        heap_free(c.in, 0);
     }
     if (c.gpfn) {
-        heap_free(c.gpfn, out_pages);
+        heap_free(c.gpfn, 0);
     }
     if (c.out) {
-        heap_free(c.out, out_pages);
+        heap_free(c.out, 0);
     }
     return rc;
 }
 
 /* Shape of the request: both sides the same number of frames, in whole chunks. 0, -EPERM, -EINVAL.
  */
-static int exchange_check(const struct vcpu *v, struct exchange *e)
+static int exchange_check(struct exchange *e)
 {
     const struct xen_memory_reservation *in = &e->x.in;
     const struct xen_memory_reservation *out = &e->x.out;
     unsigned int larger =
         in->extent_order > out->extent_order ? in->extent_order : out->extent_order;
 
-    if (larger > mem_order_max(v) || larger > CHUNK_ORDER_MAX) {
+    if (larger > MEM_ORDER_MAX) {
         return -EPERM;
     }
     if (in->nr_extents > UINT32_MAX || out->nr_extents > UINT32_MAX || in->domid != out->domid ||
@@ -261,7 +256,7 @@ int64_t mem_op_exchange(struct vcpu *v, gptr_t arg, struct hcall_args *a)
     if (guest_read(&e.x, arg, sizeof(e.x))) {
         return -EFAULT;
     }
-    rc = exchange_check(v, &e);
+    rc = exchange_check(&e);
     if (rc) {
         return rc;
     }

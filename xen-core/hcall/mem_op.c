@@ -31,17 +31,8 @@
 #define CMD_MASK ((1U << CMD_BITS) - 1)
 #define DONE_MAX (UINT32_MAX >> CMD_BITS)
 
-/* Largest extents: a domain without privilege must not be able to take all the large blocks. */
-#define ORDER_MAX_CTL 18U
-#define ORDER_MAX_ANY 9U
-
 /* Frames handled between two looks at whether to yield, in one extent. */
 #define RESOURCE_CHUNK 32U
-
-unsigned int mem_order_max(const struct vcpu *v)
-{
-    return v->d->is_ctl ? ORDER_MAX_CTL : ORDER_MAX_ANY;
-}
 
 unsigned int mem_heap_flags(uint32_t mem_flags)
 {
@@ -126,12 +117,11 @@ static bool list_one(const struct list_job *j, uint64_t i)
 }
 
 /* The number of extents done, those of earlier rounds included. */
-static int64_t list_run(struct vcpu *v, struct list_job *j, uint64_t start, struct hcall_args *a)
+static int64_t list_run(struct list_job *j, uint64_t start, struct hcall_args *a)
 {
     uint64_t i = start;
-    unsigned int largest = mem_order_max(v);
 
-    if (j->r.extent_order > largest || (j->r.mem_flags & XENMEMF_populate_on_demand)) {
+    if (j->r.extent_order > MEM_ORDER_MAX || (j->r.mem_flags & XENMEMF_populate_on_demand)) {
         return (int64_t)start;
     }
     while (i < j->r.nr_extents) {
@@ -162,7 +152,7 @@ static int64_t list_call(struct vcpu *v, enum list_op op, struct hcall_args *a)
     if (!j.d) {
         return (int64_t)start;
     }
-    rc = priv_check_target(v, j.d) ? (int64_t)start : list_run(v, &j, start, a);
+    rc = priv_check_target(v, j.d) ? (int64_t)start : list_run(&j, start, a);
     domain_put(j.d);
     return rc;
 }

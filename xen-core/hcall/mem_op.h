@@ -10,8 +10,9 @@ struct frame;
 struct hcall_args;
 struct vcpu;
 
-/* Largest extent order that the caller may ask for. */
-unsigned int mem_order_max(const struct vcpu *v);
+/* Largest order of extents: each is one step, as long as it may be between two check points. */
+#define MEM_ORDER_MAX 9U
+
 /* mem_flags of a reservation -> flags of the heap. */
 unsigned int mem_heap_flags(uint32_t mem_flags);
 /* 2^order frames from f on are the guest's gpfn...; M2P_INVALID: nobody's. */
