@@ -16,6 +16,7 @@
 #include "port/copy.h"
 #include "port/mmu.h"
 #include "tests/fuzz/drive.h"
+#include "tests/fuzz/input.h"
 #include "tests/unit/mm_kit.h"
 
 #define STEPS_MAX   300u
@@ -25,30 +26,6 @@
 static struct kit_guest dom[2]; /* 0 is dom0 and the caller of control calls */
 static uint64_t baseline;
 static void *spare; /* for the audit, whatever the domains have taken */
-
-struct input {
-    const uint8_t *at;
-    size_t left;
-};
-
-static uint8_t byte(struct input *in)
-{
-    if (in->left == 0) {
-        return 0;
-    }
-    in->left--;
-    return *in->at++;
-}
-
-static uint64_t word(struct input *in)
-{
-    uint64_t x = 0;
-
-    for (unsigned int i = 0; i < 8; i++) {
-        x = x << 8 | byte(in);
-    }
-    return x;
-}
 
 /* Small numbers, the ends of ranges, frames of the machine, addresses of guest memory, or anything.
  */

@@ -17,6 +17,7 @@
 #include "port/cpu.h"
 #include "port/mmu.h"
 #include "tests/fuzz/drive.h"
+#include "tests/fuzz/input.h"
 #include "tests/unit/mm_kit.h"
 
 #define FUZZ_LENGTH 512u
@@ -28,20 +29,6 @@
 
 static struct kit_guest guest[2]; /* 0 is dom0 */
 static uint32_t handle[2][HANDLES];
-
-struct input {
-    const uint8_t *at;
-    size_t left;
-};
-
-static uint8_t byte(struct input *in)
-{
-    if (in->left == 0) {
-        return 0;
-    }
-    in->left--;
-    return *in->at++;
-}
 
 /* Mostly small, now and then out of all bounds. */
 static uint32_t number(struct input *in, uint32_t below)

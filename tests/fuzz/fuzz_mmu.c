@@ -12,6 +12,7 @@
 #include "port/copy.h"
 #include "port/mmu.h"
 #include "tests/fuzz/drive.h"
+#include "tests/fuzz/input.h"
 #include "tests/unit/mm_kit.h"
 
 #define POOL  20u /* frames of each domain that the steps name */
@@ -36,30 +37,6 @@ struct pending {
 
 static struct actor actors[2]; /* 0 is dom0 */
 static struct pending pending[2][VCPUS];
-
-struct input {
-    const uint8_t *at;
-    size_t left;
-};
-
-static uint8_t byte(struct input *in)
-{
-    if (in->left == 0) {
-        return 0;
-    }
-    in->left--;
-    return *in->at++;
-}
-
-static uint64_t word(struct input *in)
-{
-    uint64_t x = 0;
-
-    for (unsigned int i = 0; i < 8; i++) {
-        x = x << 8 | byte(in);
-    }
-    return x;
-}
 
 static void pool_fill(struct actor *a)
 {
