@@ -15,10 +15,10 @@
 #include "abi/sysctl.h"
 #include "abi/xen.h"
 
-#define MAP_FRAMES   4096  /* frames mapped at once: 16 MiB */
-#define BATCH        4096u /* frames of one populate call: Linux here is not preempted in it */
-#define LARGE_ORDER  9     /* 2 MiB */
+#define MAP_FRAMES   4096 /* frames mapped at once: 16 MiB */
+#define LARGE_ORDER  9    /* 2 MiB */
 #define LARGE_FRAMES (1u << LARGE_ORDER)
+#define BATCH        LARGE_FRAMES /* frames of a populate call: Linux is not preempted in one */
 
 /* What the hypervisor needs for a domain besides its memory: structures, shared and grant frames.
  */

@@ -7,11 +7,15 @@ attacks-y := addresses crashes descriptors floods frames instructions leftovers 
              tables timers trees
 guests-y += $(attacks-y:%=attack/%)
 
+# Also linked to lie at 1 MiB, with a virtual base of 0 and few notes.
+guests-low-y := hello traps
+
 guest-kit-y := start.o main.o print.o mem.o spare.o trap.o event.o time.o smp.o
 
 guest-out  := $(O)/guests
 guest-kit  := $(guest-kit-y:%=$(guest-out)/kit/%)
-guests-all := $(guests-y:%=$(guest-out)/%.elf)
+guests-low := $(guests-low-y:%=$(guest-out)/low/%.elf)
+guests-all := $(guests-y:%=$(guest-out)/%.elf) $(guests-low)
 guest-lds  := tests/guests/kit/link.lds
 
 guest-flags := -std=gnu17 -O2 -g -ffreestanding -mcmodel=kernel -mno-red-zone -mgeneral-regs-only -fno-pic \
@@ -28,7 +32,21 @@ $(guest-out)/%.o: tests/guests/%.S
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(guest-flags) -MMD -MP -MF $(@:.o=.d) -c -o $@ $<
 
-$(guests-all): $(guest-out)/%.elf: $(guest-out)/%/main.o $(guest-kit) $(guest-lds)
+$(guest-out)/low/%.o: tests/guests/%.c
+	$(call say,GUEST CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(guest-flags) -DKIT_LOW -MMD -MP -MF $(@:.o=.d) -c -o $@ $<
+
+$(guest-out)/low/%.o: tests/guests/%.S
+	$(call say,GUEST AS,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(guest-flags) -DKIT_LOW -MMD -MP -MF $(@:.o=.d) -c -o $@ $<
+
+$(guests-low): $(guest-out)/low/%.elf: $(guest-out)/low/%/main.o $(guest-kit-y:%=$(guest-out)/low/kit/%) $(guest-lds)
+	$(call say,GUEST LD,$@)
+	$(Q)$(LD) -nostdlib -static --no-warn-rwx-segments -z noexecstack --defsym=kit_low=1 -T $(guest-lds) -o $@ $(filter %.o,$^)
+
+$(guests-y:%=$(guest-out)/%.elf): $(guest-out)/%.elf: $(guest-out)/%/main.o $(guest-kit) $(guest-lds)
 	$(call say,GUEST LD,$@)
 	$(Q)$(LD) -nostdlib -static --no-warn-rwx-segments -z noexecstack -T $(guest-lds) -o $@ $(guest-kit) $<
 

@@ -2,7 +2,12 @@
 /* Numbers of the test guest kit that its assembly and its C share. */
 #pragma once
 
-#define KIT_BASE         0xffffffff80000000
+/* A kernel may also lie low, and say no more of itself than it must. */
+#ifdef KIT_LOW
+#define KIT_BASE 0x0
+#else
+#define KIT_BASE 0xffffffff80000000
+#endif
 #define KIT_STACK_SIZE   16384
 #define KIT_MAX_CPUS     8
 #define KIT_REGS_SIZE    176 /* struct kit_regs */

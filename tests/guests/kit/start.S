@@ -11,9 +11,11 @@
     NOTE_BEGIN(5) .asciz "xen-3.0"; NOTE_END                /* ABI version */
     NOTE_BEGIN(8) .asciz "generic"; NOTE_END                /* loader */
     NOTE_BEGIN(9) .asciz "yes"; NOTE_END                    /* PAE mode */
+#ifndef KIT_LOW                                             /* else a base of 0 and the ELF header's entry */
     NOTE_BEGIN(3) .quad KIT_BASE; NOTE_END                  /* virtual base */
     NOTE_BEGIN(4) .quad 0; NOTE_END                         /* p_paddr is pseudo-physical */
     NOTE_BEGIN(1) .quad _start; NOTE_END
+#endif
     NOTE_BEGIN(2) .quad hypercall_page; NOTE_END
     NOTE_BEGIN(10) .asciz "!writable_page_tables|pae_pgdir_above_4gb"; NOTE_END
 
