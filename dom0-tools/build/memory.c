@@ -15,10 +15,9 @@
 #include "abi/sysctl.h"
 #include "abi/xen.h"
 
-#define MAP_FRAMES   4096 /* frames mapped at once: 16 MiB */
-#define LARGE_ORDER  9    /* 2 MiB */
-#define LARGE_FRAMES (1u << LARGE_ORDER)
-#define BATCH        LARGE_FRAMES /* frames of a populate call: Linux is not preempted in one */
+#define MAP_FRAMES   4096                /* frames mapped at once: 16 MiB */
+#define LARGE_ORDER  9                   /* 2 MiB */
+#define LARGE_FRAMES (1u << LARGE_ORDER) /* also a call's: Linux is not preempted in it */
 
 /* What the hypervisor needs for a domain besides its memory: structures, shared and grant frames.
  */
@@ -74,22 +73,20 @@ static int populate_order(struct building *b, uint64_t *list, uint64_t *next, ui
 {
     uint64_t size = 1ULL << order;
     uint64_t count;
-    uint64_t i;
-    uint64_t j;
     long done;
 
     while (b->pages - *next >= size) {
         count = (b->pages - *next) / size;
-        count = count < BATCH >> order ? count : BATCH >> order;
-        for (i = 0; i < count; i++) {
+        count = count < LARGE_FRAMES >> order ? count : LARGE_FRAMES >> order;
+        for (uint64_t i = 0; i < count; i++) {
             list[i] = *next + i * size;
         }
         done = populate(b, list, count, order);
         if (done < 0) {
             return (int)done;
         }
-        for (i = 0; i < (uint64_t)done && i < count; i++) {
-            for (j = 0; j < size; j++) {
+        for (uint64_t i = 0; i < (uint64_t)done && i < count; i++) {
+            for (uint64_t j = 0; j < size; j++) {
                 b->mfns[*next + j] = list[i] + j;
             }
             *next += size;
@@ -103,7 +100,7 @@ static int populate_order(struct building *b, uint64_t *list, uint64_t *next, ui
 
 int build_populate(struct building *b)
 {
-    uint64_t *list = joist_buf_alloc(b->h, BATCH * sizeof(*list));
+    uint64_t *list = joist_buf_alloc(b->h, LARGE_FRAMES * sizeof(*list));
     uint64_t next = 0;
     int rc = list != NULL ? 0 : -ENOMEM;
 

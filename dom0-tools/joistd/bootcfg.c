@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "joistd/config.h"
@@ -37,27 +38,29 @@ static int read_firmware(struct config *c, const struct xlcfg_setting *s, struct
 static int read_word(struct config *c, const struct xlcfg_setting *s, const char *word,
                      struct fail *f)
 {
-    if (word == NULL || boot_wish_word(&c->boot, word) != 0) {
-        refuse(s, word != NULL ? word : "[...]",
-               "not --kernel=PATH, --ramdisk=PATH or --offset=BYTES", f);
-        return f->code;
-    }
-    return 0;
+    return word != NULL && boot_wish_word(&c->boot, word) == 0
+               ? 0
+               : refuse(s, word != NULL ? word : "[...]",
+                        "not --kernel=PATH, --ramdisk=PATH or --offset=BYTES", f);
 }
 
+/* A list of words, or as older files have it one string of them. */
 static int read_args(struct config *c, const struct xlcfg_setting *s, struct fail *f)
 {
+    char *text = json_is_string(s->value) ? strdup(json_string_value(s->value)) : NULL;
+    char *rest = text;
     json_t *item;
     size_t i;
     int rc = 0;
 
-    if (!json_is_array(s->value)) {
-        return read_word(c, s, json_string_value(s->value), f);
+    for (char *word; text != NULL && rc == 0 && (word = strtok_r(rest, " \t\n", &rest)) != NULL;) {
+        rc = read_word(c, s, word, f);
     }
     json_array_foreach(s->value, i, item)
     {
         rc = rc == 0 ? read_word(c, s, json_string_value(item), f) : rc;
     }
+    free(text);
     return rc;
 }
 

@@ -264,6 +264,13 @@ static void booting(void **state)
         { "bootloader = \"pygrub\"\nkernel = \"/k\"", "a kernel or ramdisk is given too" },
         { "bootloader = \"pygrub\"\nbootloader_args = [\"--kernel=/k\", \"x\"]",
           "bootloader_args = \"x\": not --kernel=PATH" },
+        { "bootloader = \"pygrub\"\nbootloader_args = \" --kernel=/k\t--ramdisk=/r \"\n"
+          "disk = [\"/a.img,raw,xvda,w\"]",
+          NULL },
+        { "bootloader = \"pygrub\"\nbootloader_args = \"--kernel=/k y\"",
+          "bootloader_args = \"y\": not --kernel=PATH" },
+        { "bootloader = \"pygrub\"\nbootloader_args = 7",
+          "bootloader_args = \"7\": not --kernel=PATH" },
         { "kernel = \"/k\"\nbootloader_args = \"--kernel=/k\"",
           "no bootloader that it could be for" },
         { "memory = 20", "the key \"kernel\" is missing" },
@@ -288,6 +295,9 @@ static void booting(void **state)
             assert_true(config.is_extracted);
             assert_string_equal(config.boot.kernel, "/k");
             assert_int_equal(config.boot.offset, 512);
+        } else if (strstr(rows[i].text, "/r") != NULL) {
+            assert_string_equal(config.boot.kernel, "/k");
+            assert_string_equal(config.boot.ramdisk, "/r");
         }
     }
 }
