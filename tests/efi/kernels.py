@@ -22,6 +22,15 @@ def pack(kind, elf):
     return subprocess.run(command, input=elf, stdout=subprocess.PIPE, check=True).stdout + size
 
 
+def unpack(kind, payload):
+    if kind == "gzip":
+        return gzip.decompress(payload)
+    if kind == "xz":
+        return lzma.decompress(payload[:-4])
+    return subprocess.run([kind, "-q", "-d", "-c"], input=payload[:-4], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                          check=True).stdout
+
+
 def checksum(data):
     """The word that makes the CRC-32 of the whole, not inverted at the end, zero."""
     return struct.pack("<I", zlib.crc32(data) ^ 0xFFFFFFFF)
@@ -46,6 +55,19 @@ def flip(data, at):
     data = bytearray(data)
     data[at] ^= 0x10
     return bytes(data)
+
+
+def damaged(kind, elf):
+    """A bzImage with one bit of the payload flipped where it counts: not each does (the distance of a match among zeros)."""
+    payload = pack(kind, elf)
+    for at in range(2000, len(payload) - 4):
+        try:
+            if unpack(kind, flip(payload, at)) == elf:
+                continue
+        except (OSError, EOFError, zlib.error, lzma.LZMAError, subprocess.CalledProcessError):
+            pass
+        return flip(bzimage(payload), (SETUP_SECTS + 1) * 512 + 0x200 + at)
+    raise ValueError(f"no bit of the {kind} payload counts")
 
 
 def notes(elf):
