@@ -21,6 +21,8 @@ import subprocess
 import sys
 import time
 
+import stale
+
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.environ.get("JOIST_BUILD") or os.path.join(ROOT, "build")
 LOGS = os.path.join(BUILD, "logs")
@@ -30,6 +32,7 @@ QEMU = os.environ.get("QEMU") or "qemu-system-x86_64"
 CPU = "max,-smap"
 ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[=>]")
 PR_SET_PDEATHSIG = 1
+CURE_AFTER = 60     # seconds without the shell of a control domain, after which the machine is looked at (stale.py)
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -204,8 +207,8 @@ class Qmp:
             if "error" in reply:
                 raise RuntimeError("%s: %s" % (command, reply["error"]["desc"]))
 
-    def monitor(self, line):
-        return self.run("human-monitor-command", **{"command-line": line})
+    def monitor(self, line, cpu=0):
+        return self.run("human-monitor-command", **{"command-line": line, "cpu-index": cpu})
 
 
 def write_cfg(path, options, kernel, ramdisk):
@@ -309,8 +312,18 @@ class Machine(Console):
         self.qmp.run("screendump", filename=path)
 
     def login(self, timeout=240, prompt=r"dom0# "):
-        """Waits for the shell of the control domain and makes it quiet."""
-        self.expect(prompt, timeout)
+        """Waits for the shell of the control domain and makes it quiet; meanwhile cures what QEMU is known to get wrong."""
+        end = time.monotonic() + timeout
+        while True:
+            try:
+                self.expect(prompt, min(CURE_AFTER, end - time.monotonic()))
+                break
+            except Timeout:
+                if time.monotonic() >= end:
+                    raise
+                said = stale.cure(self)
+                if said:
+                    print("[%s] %s" % (self.name, said), flush=True)
         self.cmd("stty -echo; PS1=")
         return self.times()
 
