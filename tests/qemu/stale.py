@@ -34,7 +34,8 @@ def found(q):
     try:
         for cpu in range(len(q.run("query-cpus-fast"))):
             regs = registers(q, cpu)
-            if bytes(memory(q, cpu, "b", regs["RIP"], len(ENTRY))) != ENTRY:
+            # a processor that still waits to be started has no RIP
+            if "RIP" not in regs or bytes(memory(q, cpu, "b", regs["RIP"], len(ENTRY))) != ENTRY:
                 continue
             frame = memory(q, cpu, "g", regs["RSP"], 1)
             byte = memory(q, cpu, "b", frame[0] - 1, 1) if frame else []
