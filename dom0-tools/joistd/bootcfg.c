@@ -51,7 +51,7 @@ static int read_args(struct config *c, const struct xlcfg_setting *s, struct fai
     char *rest = text;
     json_t *item;
     size_t i;
-    int rc = 0;
+    int rc = text != NULL || json_is_array(s->value) ? 0 : refuse(s, "...", "no memory", f);
 
     for (char *word; text != NULL && rc == 0 && (word = strtok_r(rest, " \t\n", &rest)) != NULL;) {
         rc = read_word(c, s, word, f);

@@ -321,7 +321,10 @@ class Machine(Console):
             except Timeout:
                 if time.monotonic() >= end:
                     raise
-                said = stale.cure(self)
+                try:
+                    said = stale.cure(self)
+                except (OSError, RuntimeError) as e:
+                    said = "cannot be looked at: %s" % e
                 if said:
                     print("[%s] %s" % (self.name, said), flush=True)
         self.cmd("stty -echo; PS1=")

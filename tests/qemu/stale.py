@@ -3,9 +3,9 @@
 
 Before version 8.1 QEMU reads the code that it translates before it watches the page that it lies on: what another processor
 writes there just then goes unnoticed, and the old code is run for ever. Linux, which patches itself at its start, then meets
-again and again an int3 that is no longer there, and hangs (seen on four and eight processors, under Joist; QEMU goes on with
-the right code as soon as anything is written there). So a machine that does not come up is looked at: a processor
-that has just executed an int3 where memory holds none is proof of that and of nothing else.
+again and again an int3 that is no longer there, and hangs (seen once: four vCPUs on eight processors, under Joist; QEMU went
+on with the right code as soon as that byte was written again). So a machine that does not come up is looked at: a processor
+that twice, a second apart, has just executed an int3 where memory holds none, at the same place, can only be at that.
 """
 import os
 import re
