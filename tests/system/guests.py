@@ -54,17 +54,27 @@ def pause(h, _args):
     h.gone("p1")
 
 
+def free_pages(h):
+    return int(re.search(r'"free_pages":(\d+)', h.must_tool("info --json")).group(1))
+
+
 def baseline(h):
     """Everything that must come back: memory to the page, event channels and grants of every domain, store nodes by name,
-    descriptors of the daemons by what they are open on."""
+    descriptors of the daemons by what they are open on. The hypervisor's tables of ports and of mapped grants keep the frames
+    for the most there ever were: what they keep is told apart (the most depends on how much happens at once), and the rest
+    must come back exactly; a leak of ports or grants shows in their numbers."""
     h.cmd("sleep 1")
     h.must("xl debug-keys g")
-    held = re.findall(r"domain (\d+): (\d+ event channels, \d+ grants mapped, \d+ of its own in use)",
-                      h.must_tool("dmesg").rpartition("'g' pressed")[2]) if h.is_joist else []
-    out = {"free": h.free_mb(), "held": held, "domains": sorted(h.domains()),
+    said = h.must_tool("dmesg").rpartition("'g' pressed")[2] if h.is_joist else ""
+    held = re.findall(r"domain (\d+): (\d+ event channels, \d+ grants mapped, \d+ of its own in use)", said)
+    tables = re.findall(r"tables: (\d+) frames of ports, (\d+) of handles", said)
+    demand(len(tables) == len(held), "the tables' frames are not told: %r" % said)
+    out = {"held": held, "domains": sorted(h.domains()),
            "store": h.sh("xenstore-ls -f / | sed 's/ = .*//' | grep -v '^/local/domain/0/data'").split()}
     if h.tools == "joist":
-        out["pages"] = re.findall(r'"free_pages":\d+', h.must_tool("info --json"))
+        out["pages"] = free_pages(h) + sum(int(ports) + int(handles) for ports, handles in tables)
+    else:
+        out["free"] = h.free_mb()
     for d in DAEMONS:
         pid = h.sh("pidof " + d).split()
         if pid:

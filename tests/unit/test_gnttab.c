@@ -153,6 +153,7 @@ static void test_map_unmap(void **state)
                                       1u << 16 };
 
     (void)state;
+    assert_int_equal(gnttab_handle_frames(back.d), 0);
     grant(FIRST, front.data[0], GTF_permit_access);
     kit_poke(front.data[0], 0, 0x1234567);
     for (unsigned int i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
@@ -178,6 +179,7 @@ static void test_map_unmap(void **state)
         assert_int_equal(unmap(addr, 0, m.handle), GNTST_bad_handle);
         assert_int_equal(gnttab_pinned(front.d), 0);
         assert_int_equal(gnttab_mapped(back.d), 0);
+        assert_int_equal(gnttab_handle_frames(back.d), 3); /* kept: one, and two of pointers */
     }
 }
 

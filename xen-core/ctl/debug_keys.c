@@ -81,11 +81,15 @@ static void key_events(void)
     each_domain(show_events);
 }
 
-/* What a domain holds of others: the system tests compare it before and after guests. */
+/* What a domain holds of others, and the frames of the two tables of it that grow with use and do
+ * not shrink: the system tests compare them before and after guests. */
 static void show_holdings(struct domain *d)
 {
-    log_at(LOG_ERR, "domain %u: %u event channels, %u grants mapped, %u of its own in use", d->id,
-           evtchn_count(d), gnttab_mapped(d), gnttab_pinned(d));
+    log_at(LOG_ERR,
+           "domain %u: %u event channels, %u grants mapped, %u of its own in use; "
+           "tables: %u frames of ports, %u of handles",
+           d->id, evtchn_count(d), gnttab_mapped(d), gnttab_pinned(d), evtchn_table_frames(d),
+           gnttab_handle_frames(d));
 }
 
 static void key_holdings(void)

@@ -641,6 +641,16 @@ uint32_t evtchn_count(struct domain *d)
     return d->evtchn->in_use;
 }
 
+uint32_t evtchn_table_frames(struct domain *d)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < EVTCHN_BUCKETS; i++) {
+        n += atomic_load_explicit(&d->evtchn->bucket[i], memory_order_relaxed) != NULL;
+    }
+    return n;
+}
+
 /* max_port: the highest number allowed; above what 2-level can have it counts as that. fails:
  * -ENOMEM. */
 int evtchn_domain_init(struct domain *d, uint32_t max_port)

@@ -36,5 +36,7 @@ void evtchn_audit(struct domain *d);
 void evtchn_dump(struct domain *d);
 /* Ports in use, for control calls and tests. */
 uint32_t evtchn_count(struct domain *d);
+/* Frames of the hypervisor's that d's ports take: as many as the highest port ever used needs. */
+uint32_t evtchn_table_frames(struct domain *d);
 /* On behalf of a domain: alloc_unbound for the builder (dom0 itself); 0 or -errno. */
 int evtchn_alloc_unbound(struct domain *d, domid_t remote, uint32_t *port);

@@ -28,5 +28,8 @@ void gnttab_audit(struct domain *d);
  * control calls. */
 uint32_t gnttab_pinned(struct domain *d);
 uint32_t gnttab_mapped(struct domain *d);
+/* Frames of the hypervisor's that d's table of mapped grants takes: as many as the most grants that
+ * were ever mapped at once need. */
+uint32_t gnttab_handle_frames(struct domain *d);
 /* Adds to the audit of frames what the pins on d's grants hold. */
 void gnttab_audit_refs(struct domain *d, struct audit *a);

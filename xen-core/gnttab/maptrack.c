@@ -122,6 +122,13 @@ uint32_t gnttab_mapped(struct domain *d)
     return d->gnttab->mapped;
 }
 
+uint32_t gnttab_handle_frames(struct domain *d)
+{
+    const struct gnttab *t = d->gnttab;
+
+    return t->handle_frames + (t->handles != NULL ? 1u << MAPTRACK_ORDER : 0);
+}
+
 void maptrack_destroy(struct domain *d)
 {
     struct gnttab *t = d->gnttab;
