@@ -311,13 +311,13 @@ class Machine(Console):
         """Writes the display as a PPM file; the machine needs vga=True."""
         self.qmp.run("screendump", filename=path)
 
-    def login(self, timeout=240, prompt=r"dom0# "):
-        """Waits for the shell of the control domain and makes it quiet; meanwhile cures what QEMU is known to get wrong."""
+    def come_up(self, prompt, timeout):
+        """Waits for the prompt of a system that starts; meanwhile cures what QEMU is known to get wrong."""
         end = time.monotonic() + timeout
         while True:
             try:
                 self.expect(prompt, min(CURE_AFTER, end - time.monotonic()))
-                break
+                return
             except Timeout:
                 if time.monotonic() >= end:
                     raise
@@ -327,6 +327,10 @@ class Machine(Console):
                     said = "cannot be looked at: %s" % e
                 if said:
                     print("[%s] %s" % (self.name, said), flush=True)
+
+    def login(self, timeout=240, prompt=r"dom0# "):
+        """Waits for the shell of the control domain and makes it quiet; when what came up, in seconds."""
+        self.come_up(prompt, timeout)
         self.cmd("stty -echo; PS1=")
         return self.times()
 
