@@ -332,6 +332,12 @@ int64_t port_vcpu_relinquish(struct vcpu *v)
     return fake.context_rc;
 }
 
+bool vcpu_has_info(const struct vcpu *v)
+{
+    (void)v;
+    return true;
+}
+
 void vcpu_kick(struct vcpu *v)
 {
     (void)v;
@@ -390,15 +396,14 @@ int frame_take(struct frame *f, struct domain *d)
         return -EINVAL;
     }
     atomic_store(&f->word, FW_RAM | FW_RELEASED);
-    d->owned_frames--;
     return 0;
 }
 
 void frame_untake(struct frame *f, struct domain *d)
 {
+    (void)d;
     assert_int_equal(frame_word(f), FW_RAM | FW_RELEASED);
     atomic_store(&f->word, FW_RAM | FW_REF);
-    d->owned_frames++;
 }
 
 void frame_free_taken(struct frame *f, struct domain *d)
@@ -415,12 +420,14 @@ struct frame *heap_alloc_domain(struct domain *d, unsigned int order, unsigned i
     uint64_t first = (fake.next_frame + n - 1) & ~(n - 1);
 
     fake.heap_flags = flags;
+    fake.heap_owned = d->owned_frames;
     if ((fake.heap_fail && --fake.heap_fail == 0) || first + n > FAKE_FRAMES ||
-        d->owned_frames + n > atomic_load(&d->max_frames)) {
+        ((flags & HEAP_REPLACES) == 0 && d->owned_frames + n > atomic_load(&d->max_frames))) {
         return NULL;
     }
     fake.next_frame = first + n;
     fake_give(d->id, first, n);
+    d->owned_frames -= (flags & HEAP_REPLACES) != 0 ? n : 0;
     return &frames[first];
 }
 

@@ -34,6 +34,7 @@ struct fake {
     unsigned int heap_fail;  /* the n-th allocation for a domain fails; 0: none */
     unsigned int preempt_at; /* the n-th look finds work; 0: never */
     unsigned int heap_flags; /* of the last allocation */
+    uint64_t heap_owned;     /* frames that the domain had before it */
     int locks;
     int refs;     /* domain references out */
     int heap_out; /* hypervisor's own allocations out */

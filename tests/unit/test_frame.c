@@ -57,6 +57,22 @@ static void test_references(void **state)
     assert_int_equal(frame_release(f, d), -EINVAL);
 }
 
+/* Nobody can take a reference to what the hypervisor uses itself, not even for a moment. */
+static void test_hypervisor_frame(void **state)
+{
+    void *va = heap_alloc(0, HEAP_ANY);
+    struct frame *f = frame_of(port_va_mfn(va));
+
+    (void)state;
+    assert_int_equal(frame_word(f), FW_HYPERVISOR);
+    assert_int_equal(frame_get(f, d), -EINVAL);
+    assert_int_equal(frame_get_writable(f, d), -EINVAL);
+    assert_int_equal(frame_get(f, NULL), -EINVAL); /* its count is full, whoever asks */
+    assert_int_equal(frame_get_writable(f, NULL), -EINVAL);
+    assert_int_equal(frame_word(f), FW_HYPERVISOR);
+    heap_free(va, 0);
+}
+
 /* A count that is full takes no more, and does not run into its neighbour. */
 static void test_overflow(void **state)
 {
@@ -198,7 +214,7 @@ static void test_take(void **state)
     assert_int_equal(frame_take(f, d), -EINVAL); /* somebody uses it */
     frame_put(f);
     assert_int_equal(frame_take(f, d), 0);
-    assert_int_equal(d->owned_frames, owned - 1);
+    assert_int_equal(d->owned_frames, owned);   /* its place is kept for what replaces it */
     assert_int_equal(frame_get(f, d), -EINVAL); /* nobody can get at it */
     assert_int_equal(frame_release(f, d), -EINVAL);
     assert_int_equal(frame_take(f, d), -EINVAL);
@@ -206,10 +222,17 @@ static void test_take(void **state)
     assert_int_equal(d->owned_frames, owned);
     audit_all(NULL);
     assert_int_equal(frame_take(f, d), 0);
+    uint64_t max = atomic_load(&d->max_frames);
+    atomic_store(&d->max_frames, d->owned_frames);
+    assert_null(heap_alloc_domain(d, 0, HEAP_ANY));
+    struct frame *instead = heap_alloc_domain(d, 0, HEAP_REPLACES);
+    assert_non_null(instead);
+    atomic_store(&d->max_frames, max);
     uint64_t free = heap_free_frames();
     frame_free_taken(f, d);
     assert_int_equal(heap_free_frames(), free + 1);
-    audit_all(NULL);
+    assert_int_equal(d->owned_frames, owned);
+    done(instead);
 }
 
 /* The last frame of a domain: its list empties and fills again, and the domain lives on. */
@@ -262,10 +285,15 @@ static int setup(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_references), cmocka_unit_test(test_overflow),
-        cmocka_unit_test(test_conflicts),  cmocka_unit_test(test_stamps),
-        cmocka_unit_test(test_release),    cmocka_unit_test(test_take),
-        cmocka_unit_test(test_empty_list), cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_references),
+        cmocka_unit_test(test_overflow),
+        cmocka_unit_test(test_hypervisor_frame),
+        cmocka_unit_test(test_conflicts),
+        cmocka_unit_test(test_stamps),
+        cmocka_unit_test(test_release),
+        cmocka_unit_test(test_take),
+        cmocka_unit_test(test_empty_list),
+        cmocka_unit_test(test_numbers),
     };
 
     return cmocka_run_group_tests(tests, setup, NULL);

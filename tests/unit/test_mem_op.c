@@ -11,6 +11,7 @@
 #include "fake_core.h"
 
 #include "abi/memory.h"
+#include "mm/heap.h"
 
 #define ARG  FAKE_GUEST_VA
 #define LIST (FAKE_GUEST_VA + 4096)
@@ -219,7 +220,7 @@ static void test_exchange_to_contiguous(void **state)
     list(OUT)[1] = 0x80;
     assert_int_equal(op(1, XENMEM_exchange), 0);
     assert_int_equal(x->nr_exchanged, 16);
-    assert_int_equal(fake.heap_flags, 31 << 8);
+    assert_int_equal(fake.heap_flags, 31 << 8 | HEAP_REPLACES);
     assert_int_equal(fake.dom[1].owned_frames, 16);
     for (uint64_t k = 0; k < 8; k++) {
         assert_int_equal(fake.m2p[list(OUT)[0] + k], 0x40 + k);
@@ -262,6 +263,7 @@ static void test_exchange_undo(void **state)
     assert_int_equal(op(1, XENMEM_exchange), -ENOMEM);
     assert_int_equal(x->nr_exchanged, 4);
     assert_int_equal(fake.dom[1].owned_frames, 8);
+    assert_int_equal(fake.heap_owned, 8); /* what is taken is counted: nobody fills its place */
     for (uint64_t i = 104; i < 108; i++) {
         assert_int_equal(frame_word(&frame_table[i]), FW_RAM | FW_REF);
     }
@@ -290,6 +292,8 @@ static void test_exchange_at_the_limit(void **state)
         list(LIST)[i] = 100 + i;
     }
     assert_int_equal(op(1, XENMEM_exchange), 0);
+    assert_int_equal(fake.dom[1].owned_frames, 8);
+    assert_true((fake.heap_flags & HEAP_REPLACES) != 0);
 }
 
 static void test_exchange_yields(void **state)

@@ -188,6 +188,121 @@ static void test_all_at_once(void **state)
     kit_audit();
 }
 
+/* ---- a stranger's calls name frames that are not its own ---- */
+
+#define STRANGER_ROUNDS (100000u / THREAD_SHARE)
+
+static struct kit_guest owner, stranger;
+static struct frame *table, *unused; /* of the owner: one is a page table now and then */
+static atomic_bool is_over;
+static _Atomic int wrong_line;
+static _Atomic int64_t wrong_value;
+
+/* In a thread nothing can be asserted: the first that is wrong is kept. */
+static void must_be(int line, int64_t got, int64_t want)
+{
+    int none = 0;
+
+    if (got != want && atomic_compare_exchange_strong(&wrong_line, &none, line)) {
+        atomic_store(&wrong_value, got);
+        atomic_store(&is_over, true);
+    }
+}
+
+static void *own_work(void *arg)
+{
+    (void)arg;
+    host_cpu_enter(0);
+    for (unsigned int i = 0; i < STRANGER_ROUNDS && !atomic_load(&is_over); i++) {
+        /* Nobody else uses these frames, so nothing is in the way, not even for a moment. */
+        must_be(__LINE__, kit_mmuext(MMUEXT_PIN_L1_TABLE, frame_mfn(table).n, 0), 0);
+        must_be(__LINE__, kit_mmuext(MMUEXT_UNPIN_TABLE, frame_mfn(table).n, 0), 0);
+        must_be(__LINE__, kit_update_va(KIT_VA + 100 * PAGE_SIZE, kit_pte(table, K_RW), 0), 0);
+        must_be(__LINE__, kit_update_va(KIT_VA + 100 * PAGE_SIZE, 0, UVMF_INVLPG), 0);
+        must_be(__LINE__, frame_take(unused, owner.d), 0);
+        frame_untake(unused, owner.d);
+    }
+    atomic_store(&is_over, true);
+    return NULL;
+}
+
+static void *hypervisor_work(void *arg)
+{
+    (void)arg;
+    host_cpu_enter(1);
+    while (!atomic_load(&is_over)) {
+        void *one = heap_alloc(0, HEAP_NOSCRUB);
+        void *two = heap_alloc(1, HEAP_NOSCRUB);
+
+        heap_free(one, 0);
+        heap_free(two, 1);
+    }
+    return NULL;
+}
+
+static void *strange_work(void *arg)
+{
+    const uint64_t targets[] = { frame_mfn(table).n, frame_mfn(unused).n };
+    uint32_t x = 7;
+
+    (void)arg;
+    host_cpu_enter(2);
+    while (!atomic_load(&is_over)) {
+        uint32_t r = next(&x);
+        uint64_t mfn = r & 1 ? targets[(r >> 1) & 1] : 1 + (r >> 2) % (frame_limit - 1);
+        struct frame *f = frame_of(MFN(mfn));
+        if (f == NULL || frame_owner(f) == stranger.d) {
+            continue;
+        }
+        struct mmu_update u[3] = { { mfn << PAGE_SHIFT | MMU_MACHPHYS_UPDATE, 1 },
+                                   { mfn << PAGE_SHIFT, 1 },
+                                   { kit_maddr(stranger.l1, 100), mfn << PAGE_SHIFT | K_RW } };
+        for (unsigned int i = 0; i < 3; i++) {
+            must_be(__LINE__, kit_call(hc_mmu_update, (uintptr_t)&u[i], 1, 0, DOMID_SELF) < 0, 1);
+        }
+        must_be(__LINE__, kit_mmuext(MMUEXT_CLEAR_PAGE, mfn, 0) < 0, 1);
+        must_be(__LINE__, kit_mmuext(MMUEXT_PIN_L1_TABLE, mfn, 0) < 0, 1);
+    }
+    return NULL;
+}
+
+/* What a domain asks for frames of others, or of the hypervisor, is refused and disturbs nobody. */
+static void test_strangers(void **state)
+{
+    static void *(*const work_of[3])(void *) = { own_work, hypervisor_work, strange_work };
+    pthread_t thread[3];
+
+    (void)state;
+    kit_guest(&owner, false, 1);
+    host_load(NULL);
+    kit_guest(&stranger, false, 1);
+    host_load(NULL);
+    table = kit_frame(&owner);
+    unused = kit_frame(&owner);
+    host_load(owner.v);
+    assert_int_equal(mm_set_root(owner.v, frame_mfn(owner.l4), false), 0);
+    host_cpu_enter(2);
+    host_load(stranger.v);
+    assert_int_equal(mm_set_root(stranger.v, frame_mfn(stranger.l4), false), 0);
+    atomic_store(&is_over, false);
+    for (unsigned int i = 0; i < 3; i++) {
+        assert_int_equal(pthread_create(&thread[i], NULL, work_of[i], NULL), 0);
+    }
+    for (unsigned int i = 0; i < 3; i++) {
+        assert_int_equal(pthread_join(thread[i], NULL), 0);
+    }
+    if (wrong_line != 0) {
+        fail_msg("line %d: %ld", wrong_line, (long)wrong_value);
+    }
+    host_load(NULL);
+    host_cpu_enter(0);
+    kit_audit();
+    host_load(NULL);
+    host_domain_end(owner.d);
+    host_domain_end(stranger.d);
+    kit_audit();
+}
+
 static int setup(void **state)
 {
     (void)state;
@@ -197,7 +312,8 @@ static int setup(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_all_at_once) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_all_at_once),
+                                        cmocka_unit_test(test_strangers) };
 
     return cmocka_run_group_tests(tests, setup, NULL);
 }

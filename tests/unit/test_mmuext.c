@@ -352,6 +352,36 @@ static void test_failure_found_by_other(void **state)
     kit_audit();
 }
 
+/* DOMID_IO may name what is the domain's own: then it is the domain's walk that is in the way. */
+static void test_own_by_dom_io(void **state)
+{
+    struct mmuext_op pin = { .cmd = MMUEXT_PIN_L4_TABLE, .arg1.mfn = mfn(tree.l4) };
+    struct mmu_update u = { kit_maddr(g.l1, 100), kit_pte(tree.l4, K_RW) };
+    struct hcall_args a = args_of(&pin);
+    struct hcall_args b = { { (uintptr_t)&u, 1, 0, DOMID_IO, 0, 0 } };
+    unsigned int steps = 0;
+    int64_t rc;
+
+    (void)state;
+    g.d->is_ctl = true;
+    load_second();
+    host_inject_yields(1, 1);
+    assert_int_equal(once(0, &a), HC_AGAIN);
+    assert_true((frame_word(tree.l4) & FW_PARTIAL) != 0);
+    host_cpu_enter(1);
+    do {
+        rc = hc_mmu_update(g.d->vcpu[1], &b);
+    } while (rc == HC_AGAIN && steps++ < 1000);
+    host_cpu_enter(0);
+    assert_int_equal(rc, -EBUSY); /* it is a page table now */
+    assert_true((frame_word(tree.l4) & FW_VALID) != 0);
+    host_inject_yields(0, 1);
+    assert_int_equal(once(0, &a), 0);
+    assert_int_equal(kit_mmuext(MMUEXT_UNPIN_TABLE, mfn(tree.l4), 0), 0);
+    g.d->is_ctl = false;
+    kit_audit();
+}
+
 static void test_pages(void **state)
 {
     (void)state;
@@ -445,6 +475,7 @@ int main(void)
         T(test_table_of_forgotten),
         T(test_forgotten),
         T(test_failure_found_by_other),
+        T(test_own_by_dom_io),
         T(test_pages),
         T(test_small),
         T(test_death),

@@ -284,7 +284,7 @@ static void arrived(void)
     domain_audit();
     /* What the loader and the modules had is free; the image and our tables are not. */
     must(frame_word(frame_of(MFN(0x300))) != (FW_RAM | FW_REF), "the loader's memory");
-    must(frame_word(frame_of(MFN(0x100))) == (FW_RAM | FW_REF), "the image's memory");
+    must(frame_word(frame_of(MFN(0x100))) == FW_HYPERVISOR, "the image's memory");
     exit(0);
 }
 

@@ -67,6 +67,16 @@ uint32_t lapic_error(void)
     return 0;
 }
 
+uint32_t lapic_nmi_begin(void)
+{
+    return 0;
+}
+
+void lapic_nmi_end(uint32_t destination)
+{
+    (void)destination;
+}
+
 void smp_nmi_others(void)
 {
 }

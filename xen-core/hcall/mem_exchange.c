@@ -65,22 +65,32 @@ static void free_extent(struct exchange *e, uint64_t first)
     }
 }
 
-/* New extents [0, n) into out[]; none on failure. */
+/* Gives up new extents [0, n), which then count by themselves: the old ones stay. */
+static void free_new(struct exchange *e, struct frame **out, uint64_t n)
+{
+    spin_lock(&e->d->pages_lock);
+    e->d->owned_frames += n << e->x.out.extent_order;
+    spin_unlock(&e->d->pages_lock);
+    for (uint64_t i = 0; i < n; i++) {
+        for (uint64_t k = 0; k < UINT64_C(1) << e->x.out.extent_order; k++) {
+            /* Nobody can know these frames yet but by guessing; then theirs is the last
+             * reference. */
+            (void)!frame_release(out[i] + k, e->d);
+        }
+    }
+}
+
+/* New extents [0, n) into out[], in the place of those taken; none on failure. */
 static int alloc_extents(struct exchange *e, struct frame **out, uint64_t n)
 {
+    unsigned int flags = mem_heap_flags(e->x.out.mem_flags) | HEAP_REPLACES;
+
     for (uint64_t i = 0; i < n; i++) {
-        out[i] = heap_alloc_domain(e->d, e->x.out.extent_order, mem_heap_flags(e->x.out.mem_flags));
-        if (out[i]) {
-            continue;
+        out[i] = heap_alloc_domain(e->d, e->x.out.extent_order, flags);
+        if (!out[i]) {
+            free_new(e, out, i);
+            return -ENOMEM;
         }
-        while (i-- > 0) {
-            for (uint64_t k = 0; k < UINT64_C(1) << e->x.out.extent_order; k++) {
-                /* Nobody can know these frames yet but by guessing; then theirs is the last
-                 * reference. */
-                (void)!frame_release(out[i] + k, e->d);
-            }
-        }
-        return -ENOMEM;
     }
     return 0;
 }

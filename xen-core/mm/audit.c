@@ -46,8 +46,9 @@ static void check_frame(const struct audit *a, uint64_t n)
     uint64_t type_refs = (w & FW_TREFS_MASK) >> FW_TREF_SHIFT;
 
     if (f->owner == NULL) {
-        /* Free, or the hypervisor's own: one reference, never mapped. */
-        if (refs > 1 || type_refs != 0 || c->refs != 0) {
+        /* No RAM, free, or the hypervisor's own: never mapped, and no reference but its own. */
+        bool is_free = (w & ~(FW_RAM | FW_VALID)) == 0;
+        if ((!is_free && w != FW_HYPERVISOR) || c->refs != 0) {
             panic("audit: frame %#lx without owner is in use (%#lx, %u counted)", (unsigned long)n,
                   (unsigned long)w, c->refs);
         }

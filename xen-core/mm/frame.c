@@ -210,8 +210,7 @@ int frame_take(struct frame *f, struct domain *d)
     if (rc == 0) {
         f->stamp = port_tlb_stamp();
         was_last = unlist(f, d);
-        f->aux |= FA_UNCOUNTED;
-        d->owned_frames--;
+        f->aux |= FA_UNCOUNTED; /* its place in the count goes to what replaces it */
     }
     spin_unlock(&d->pages_lock);
 
@@ -226,7 +225,6 @@ void frame_untake(struct frame *f, struct domain *d)
     spin_lock(&d->pages_lock);
     bool was_empty = heap_link(f, d);
     f->aux = 0;
-    d->owned_frames++;
     uint64_t w = frame_word(f);
     atomic_store_explicit(&f->word, (w & ~FW_RELEASED) | FW_REF, memory_order_release);
     spin_unlock(&d->pages_lock);
@@ -246,15 +244,16 @@ void frame_free_taken(struct frame *f, struct domain *d)
 void frame_reserve(mfn_t first, mfn_t end)
 {
     for (uint64_t n = first.n; n < end.n && n < frame_limit; n++) {
-        atomic_store_explicit(&frame_table[n].word, FW_RAM | FW_REF, memory_order_relaxed);
+        atomic_store_explicit(&frame_table[n].word, FW_HYPERVISOR, memory_order_relaxed);
     }
 }
 
 void frame_share(mfn_t first, mfn_t end)
 {
     for (uint64_t n = first.n; n < end.n && n < frame_limit; n++) {
-        bug_if(frame_word(&frame_table[n]) != (FW_RAM | FW_REF));
+        bug_if(frame_word(&frame_table[n]) != FW_HYPERVISOR);
         frame_table[n].owner = dom_xen;
+        atomic_store_explicit(&frame_table[n].word, FW_RAM | FW_REF, memory_order_release);
     }
 }
 

@@ -58,6 +58,12 @@ enum frame_type {
 #define FW_RAM                                                                        \
     (UINT64_C(1) << 63) /* a frame of RAM; 0 in holes, whatever backs the table there \
                          */
+/*
+ * A frame that the hypervisor uses itself.  Its count is full, so that nobody can add to it: a
+ * guest's call may name any frame, and a reference that lasts only until the owner is looked at
+ * would be there when the frame is handed back, or would be lost with that.
+ */
+#define FW_HYPERVISOR (FW_RAM | FW_REFS_MASK)
 
 /* struct frame.aux of an allocated frame [pages of its owner]. */
 #define FA_UNLISTED  1u /* not on the owner's list: holds a reference to the domain by itself */
@@ -147,6 +153,10 @@ static inline __attribute__((warn_unused_result)) int frame_get(struct frame *f,
 {
     uint64_t w = frame_word(f);
 
+    /* Others' frames are left alone: what is taken even for a moment is in their way. */
+    if (__builtin_expect(frame_owner(f) != owner, 0)) {
+        return -EINVAL;
+    }
     do {
         if (__builtin_expect(frame_word_closed(w), 0)) {
             return -EINVAL;
@@ -173,6 +183,9 @@ static inline __attribute__((warn_unused_result)) int frame_get_writable(struct 
 {
     uint64_t w = frame_word(f);
 
+    if (__builtin_expect(frame_owner(f) != owner, 0)) {
+        return -EINVAL;
+    }
     do {
         if (__builtin_expect((w & (FW_TYPE_MASK | FW_SETTLING)) != FW_TYPE(FT_WRITABLE) ||
                                  frame_word_closed(w),
@@ -213,8 +226,10 @@ void frame_settle(struct frame *f, enum frame_type was);
  * frame_release: d's own reference ("allocated") is dropped and the frame leaves d's list; freed
  * when the last other reference goes.  0, -EINVAL (not d's, or released before), -EBUSY (pinned).
  * frame_take: only if d's own reference is the only one and no type is held: marks it RELEASED and
- * takes it off the list (owned_frames falls); no reference is left, yet it is not free.  0 or
- * -EINVAL.  Then one of: frame_untake (as it was before; cannot fail), frame_free_taken (frees it).
+ * takes it off the list; no reference is left, yet it is not free, and it stays counted in
+ * owned_frames, so that what is to replace it has room.  0 or -EINVAL.  Then one of: frame_untake
+ * (as it was before; cannot fail), frame_free_taken (frees it; one that replaces it, HEAP_REPLACES,
+ * has its place in the count).
  */
 int frame_release(struct frame *f, struct domain *d) __attribute__((warn_unused_result));
 int frame_take(struct frame *f, struct domain *d) __attribute__((warn_unused_result));
@@ -223,7 +238,8 @@ void frame_free_taken(struct frame *f, struct domain *d);
 
 /* Start of day: the table exists and is zero: nothing is RAM yet. */
 void frame_init(void);
-/* Start of day: the frames [first, end) are RAM in use by the hypervisor: refs 1, no owner. */
+/* Start of day: the frames [first, end) are RAM in use by the hypervisor: FW_HYPERVISOR, no owner.
+ */
 void frame_reserve(mfn_t first, mfn_t end);
 /* Reserved frames become dom_xen's: whoever may name it can map them read-only. Pseudo-domains
  * exist. */

@@ -212,7 +212,7 @@ static void give(uint64_t mfn, unsigned int order)
     spin_unlock(&heap.lock);
 }
 
-/* The frames of a block are handed out: their words name a reference each. */
+/* The frames of a block are handed out: the references and the type of each are in its word. */
 static void own(uint64_t mfn, unsigned int order, struct domain *d, uint32_t aux, uint64_t word)
 {
     for (uint64_t i = 0; i < UINT64_C(1) << order; i++) {
@@ -237,7 +237,7 @@ void *heap_alloc(unsigned int order, unsigned int flags)
     if ((flags & HEAP_NOSCRUB) == 0) {
         clear(mfn, order);
     }
-    own(mfn, order, NULL, 0, FW_REF);
+    own(mfn, order, NULL, 0, FW_REFS_MASK); /* FW_HYPERVISOR */
     return port_frame_va(MFN(mfn));
 }
 
@@ -247,7 +247,7 @@ void heap_free(void *va, unsigned int order)
 
     for (uint64_t i = 0; i < UINT64_C(1) << order; i++) {
         struct frame *f = &frame_table[mfn + i];
-        bug_if(frame_word(f) != (FW_RAM | FW_REF) || f->owner != NULL);
+        bug_if(frame_word(f) != FW_HYPERVISOR || f->owner != NULL);
         atomic_store_explicit(&f->word, FW_RAM, memory_order_relaxed);
     }
     give(mfn, order);
@@ -302,13 +302,15 @@ struct frame *heap_alloc_domain(struct domain *d, unsigned int order, unsigned i
 
     spin_lock(&d->pages_lock);
     uint64_t max = atomic_load_explicit(&d->max_frames, memory_order_relaxed);
-    bool fits = !domain_is_dying(d) && d->owned_frames <= max && n <= max - d->owned_frames;
+    bool is_counted = (flags & HEAP_REPLACES) != 0;
+    bool fits = !domain_is_dying(d) &&
+                (is_counted || (d->owned_frames <= max && n <= max - d->owned_frames));
     if (fits) {
         own(mfn, order, d, 0, FW_REF);
         for (uint64_t i = n; i-- > 0;) {
             was_empty |= heap_link(&frame_table[mfn + i], d);
         }
-        d->owned_frames += n;
+        d->owned_frames += is_counted ? 0 : n;
         if (was_empty) {
             domain_ref(d);
         }

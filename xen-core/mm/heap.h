@@ -16,19 +16,21 @@ struct domain;
 #define HEAP_ANY 0u
 #define HEAP_NOSCRUB \
     1u /* not zeroed: the caller overwrites all at once, or it is domain 0 being built */
+#define HEAP_REPLACES \
+    2u /* for a domain, in place of frames that it gives up and that stay counted until then */
 #define HEAP_BELOW(bits) ((unsigned int)(bits) << 8) /* machine addresses below 2^bits; 0 = any */
 
 /*
- * 2^order frames for the hypervisor's own use, zeroed (unless HEAP_NOSCRUB), owner NULL, refs 1.
- * Returns their direct-map address or NULL.  locks: takes heap.
+ * 2^order frames for the hypervisor's own use, zeroed (unless HEAP_NOSCRUB), owner NULL, their
+ * words FW_HYPERVISOR.  Returns their direct-map address or NULL.  locks: takes heap.
  */
 void *heap_alloc(unsigned int order, unsigned int flags);
 void heap_free(void *va, unsigned int order);
 
 /*
  * 2^order frames for a domain: zeroed, owner d, refs 1 each ("allocated"), on d's page list,
- * counted against d->max_frames.  Returns the first frame or NULL (no memory, limit, or d is
- * dying). locks: takes heap, pages(d).
+ * counted against d->max_frames (unless HEAP_REPLACES).  Returns the first frame or NULL (no
+ * memory, limit, or d is dying). locks: takes heap, pages(d).
  */
 struct frame *heap_alloc_domain(struct domain *d, unsigned int order, unsigned int flags);
 

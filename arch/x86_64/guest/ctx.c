@@ -33,7 +33,8 @@ uint64_t port_vcpu_context_size(void)
 static int check(const struct vcpu *v, const struct vcpu_guest_context *c)
 {
     if (c->gdt_ents > X86_GDT_FRAMES * 512 || c->ldt_ents > LDT_ENTRIES_MAX ||
-        (c->ldt_ents != 0 && ((c->ldt_base & (PAGE_SIZE - 1)) != 0 || !va_guest_ok(c->ldt_base)))) {
+        (c->ldt_ents != 0 && ((c->ldt_base & (PAGE_SIZE - 1)) != 0 || !va_guest_ok(c->ldt_base) ||
+                              !va_guest_ok(c->ldt_base + c->ldt_ents * 8)))) {
         return -EINVAL;
     }
     if (!va_canonical(c->fs_base) || !va_canonical(c->gs_base_user) ||

@@ -122,10 +122,11 @@ int mmu_vcpus_to_cpus(struct vcpu *v, gptr_t bitmap, struct cpumask *cpus)
     return 0;
 }
 
-/* The result of a level-1 change after the walk that was in its way: 0 = try again. */
+/* The result of a level-1 change after the walk that was in its way, of the owner of what is mapped
+ * (DOMID_IO names the table's own frames, too): 0 = try again. */
 static int64_t retry_after_walk(struct mmu_target *t)
 {
-    return pt_finish_unlocked(t->frames);
+    return pt_finish_unlocked(t->frames->is_pseudo ? t->tables : t->frames);
 }
 
 /* Is this a valid table of d of level 2-4, and the slot the guest's? */
@@ -142,7 +143,8 @@ static bool is_upper(const struct domain *d, const struct frame *table, enum fra
  * Change an entry of level 2-4.  The new subtree is made valid first; giving up the old one may go
  * on after the entry is written (HC_AGAIN with *done set).  The table is looked at after that: what
  * gets the subtree ready may give up what an earlier request has left behind, and that may have
- * been all that kept this table one.
+ * been all that kept this table one. The caller holds mm(d), and a reference to the table if it is
+ * d's.
  */
 static int64_t upper_update(struct domain *d, struct frame *table, unsigned int index, pte_t e,
                             unsigned int flags, bool *done)
@@ -212,7 +214,12 @@ static int64_t other_update(struct mmu_target *t, struct frame *f, const struct 
 
     if (type >= FT_PT1 && type <= FT_PT4 && (frame_word(f) & FW_TREFS_MASK) != 0) {
         spin_lock(&t->tables->mm_lock);
-        rc = upper_update(t->tables, f, index, u->val, flags, done);
+        /* With a reference the table stays its owner's: what is read of it belongs together. */
+        rc = frame_get(f, t->tables);
+        if (rc == 0) {
+            rc = upper_update(t->tables, f, index, u->val, flags, done);
+            frame_put(f);
+        }
         spin_unlock(&t->tables->mm_lock);
         return rc;
     }

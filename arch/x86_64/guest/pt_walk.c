@@ -36,32 +36,31 @@ static unsigned int type_level(enum frame_type t)
 static int take_type(struct domain *d, struct frame *f, enum frame_type t)
 {
     const uint64_t is_valid = FW_TYPE(t) | FW_VALID;
-    uint64_t w = frame_word(f);
     uint64_t next;
 
-    if ((w & (FW_TYPE_MASK | FW_VALID)) == is_valid && frame_owner(f) == d) {
-        /* Under the lock nobody else changes the owner or the type of d's valid tables. */
-        do {
-            if (frame_word_closed(w)) {
-                return -EINVAL;
-            }
-        } while (!frame_cas(f, &w, w + FW_REF + FW_TREF));
-        return TAKEN_VALID;
-    }
+    /* A reference before all else: without one a word may be another owner's. */
     if (frame_get(f, d) != 0) {
         return -EINVAL;
     }
-    w = frame_word(f);
-    do {
-        if ((w & (FW_TREFS_MASK | FW_PARTIAL)) != 0) {
+    uint64_t w = frame_word(f);
+    for (;;) {
+        /* Under the lock nobody else makes d's valid tables something else. */
+        bool is_ready = (w & (FW_TYPE_MASK | FW_VALID)) == is_valid;
+        if (!is_ready && (w & (FW_TREFS_MASK | FW_PARTIAL)) != 0) {
             frame_put(f);
             return -EINVAL;
         }
-        next = (w & ~(FW_TYPE_MASK | FW_VALID)) | FW_TYPE(t) | FW_PARTIAL;
-        if (frame_word_type(w) != FT_NONE && frame_word_type(w) != t) {
+        next = is_ready ? w : (w & ~(FW_TYPE_MASK | FW_VALID)) | FW_TYPE(t) | FW_PARTIAL;
+        if (!is_ready && frame_word_type(w) != FT_NONE && frame_word_type(w) != t) {
             next |= FW_SETTLING;
         }
-    } while (!frame_cas(f, &w, next + FW_TREF));
+        if (frame_cas(f, &w, next + FW_TREF)) {
+            break;
+        }
+    }
+    if ((w & (FW_TYPE_MASK | FW_VALID)) == is_valid) {
+        return TAKEN_VALID;
+    }
     if ((next & FW_SETTLING) != 0) {
         frame_settle(f, frame_word_type(w));
     }

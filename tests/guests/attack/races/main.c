@@ -488,6 +488,54 @@ static void at_ldt(void)
     check(n >= 10 && stores >= 10);
 }
 
+/* ---- frames that the hypervisor takes for itself and gives back, named meanwhile ---- */
+static struct mmu_update named[8];
+static struct multicall_entry naming[32];
+
+static void name_frames(void)
+{
+    hc2(__HYPERVISOR_multicall, U64(naming), ARRAY(naming));
+}
+
+static void at_own_frames(void)
+{
+    struct xen_memory_exchange none = { .in.domid = DOMID_SELF, .out.domid = DOMID_SELF };
+    struct xen_memory_map map = { .nr_entries = 0 };
+    u64 end = now() + 3 * PHASE, n = 0, before = flips;
+
+    /* Given up while their neighbours are kept: what is given up last is taken first. */
+    for (u32 i = 0; i < 2 * ARRAY(named); i++) {
+        u8 *page = page_alloc();
+        u64 mfn = mfn_of(page);
+        struct xen_memory_reservation r = { .extent_start = gptr(&mfn),
+                                            .nr_extents = 1,
+                                            .domid = DOMID_SELF };
+
+        if (i % 2 == 0) {
+            named[i / 2].ptr = mfn * PAGE | MMU_MACHPHYS_UPDATE;
+            check_eq(update_va(page, 0, UVMF_INVLPG), 0);
+            check_eq(memory_op(XENMEM_decrease_reservation, &r), 1);
+        }
+    }
+    for (u32 i = 0; i < ARRAY(naming); i++) {
+        naming[i] =
+            (struct multicall_entry){ .op = __HYPERVISOR_mmu_update,
+                                      .args = { U64(&named[i % ARRAY(named)]), 1, 0, DOMID_SELF } };
+    }
+    flip_call = name_frames;
+    while (now() < end || ((flips == before || n <= 10) && now() < end + 60 * SEC)) {
+        memory_op(XENMEM_exchange, &none);
+        memory_op(XENMEM_memory_map, &map);
+        n++;
+    }
+    halt();
+    print("own frames: %lu calls, %lu changes\r\n", n, flips - before);
+    check(n > 10 && flips > before);
+    for (u32 i = 0; i < ARRAY(naming); i++) {
+        check_at((long)naming[i].result < 0, __FILE__, __LINE__, "a frame of others was named");
+    }
+}
+
 static void build(void)
 {
     u64 mfn;
@@ -536,6 +584,7 @@ void test_main(void)
     page_protect(young, true);
     page_restore(young);
     at_ldt();
+    at_own_frames();
     quit = 1;
     for (u32 i = 1; i < cpus; i++) {
         check(wait_until(&cpu_of(i)->state, 2, 10 * SEC));
