@@ -3,6 +3,8 @@
  * random run beside a plain list. */
 #include "tests/unit/core_kit.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -74,6 +76,48 @@ static void test_order(void **state)
     for (unsigned int i = 0; i < TIMERS; i++) {
         assert_int_equal(fired[i] * 37 % TIMERS, i);
     }
+}
+
+/* ---- a timer whose function sets it again, while another cpu stops it ---- */
+
+static struct timer obstinate;
+static atomic_bool is_running, is_stopping;
+
+static void set_again(void *data)
+{
+    atomic_store(&is_running, true);
+    while (!atomic_load(&is_stopping)) {
+    }
+    /* The other cpu has seen it run, or is about to. */
+    for (unsigned int i = 0; i < 100000; i++) {
+        port_cpu_relax();
+    }
+    timer_set(data, port_time_now() + 1000);
+}
+
+static void *run_it(void *arg)
+{
+    (void)arg;
+    host_cpu_enter(1);
+    timer_run();
+    return NULL;
+}
+
+static void test_stop_while_it_runs(void **state)
+{
+    pthread_t other;
+
+    (void)state;
+    timer_init(&obstinate, set_again, &obstinate, 1);
+    timer_set(&obstinate, port_time_now());
+    assert_int_equal(pthread_create(&other, NULL, run_it, NULL), 0);
+    while (!atomic_load(&is_running)) {
+    }
+    atomic_store(&is_stopping, true);
+    timer_stop(&obstinate);
+    assert_false(timer_is_set(&obstinate)); /* its memory may be another's now */
+    assert_int_equal(pthread_join(other, NULL), 0);
+    assert_false(timer_is_set(&obstinate));
 }
 
 /* Again while it is armed: once, at the new time, be it sooner or later. */
@@ -260,6 +304,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_in_function, begin, end),
         cmocka_unit_test_setup_teardown(test_migrate, begin, end),
         cmocka_unit_test_setup_teardown(test_random, begin, end),
+        cmocka_unit_test_setup_teardown(test_stop_while_it_runs, begin, end),
     };
 
     kit_start(CPUS);

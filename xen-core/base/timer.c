@@ -155,16 +155,20 @@ void timer_stop(struct timer *t)
     if (t->fn == NULL) {
         return; /* never initialised */
     }
-    unsigned long flags = port_irq_save();
-    struct timer_cpu *c = lock_cpu(t);
+    for (;;) {
+        unsigned long flags = port_irq_save();
+        struct timer_cpu *c = lock_cpu(t);
 
-    if (t->queued) {
-        take_out(c, t); /* the deadline stays: an early look costs less than programming it */
-    }
-    uint32_t cpu = t->cpu;
-    spin_unlock(&c->lock);
-    port_irq_restore(flags);
-    if (cpu != port_cpu_id()) {
+        if (t->queued) {
+            take_out(c, t); /* the deadline stays: an early look costs less than programming it */
+        }
+        uint32_t cpu = t->cpu;
+        spin_unlock(&c->lock);
+        port_irq_restore(flags);
+        if (cpu == port_cpu_id() || atomic_load_explicit(&c->running, memory_order_acquire) != t) {
+            return;
+        }
+        /* Its function may set it again before it ends: then it is to be taken out once more. */
         while (atomic_load_explicit(&c->running, memory_order_acquire) == t) {
             port_cpu_relax();
         }
