@@ -105,10 +105,38 @@ static void test_register_info(void **state)
     assert_int_equal(op(VCPUOP_register_vcpu_info, 1, &r), 0);
 }
 
+/* A vcpu beyond those of the shared page: it cannot begin before it has a vcpu_info, which begins
+ * masked and has nothing of another domain's. */
+static void test_no_info(void **state)
+{
+    struct domain *e = kit_domain(4, XEN_LEGACY_MAX_VCPUS + 1);
+    struct frame *f = heap_alloc_domain(e, 0, HEAP_ANY);
+    struct vcpu_register_vcpu_info r = { .mfn = frame_mfn(f).n };
+    void *const last = (void *)(uintptr_t)XEN_LEGACY_MAX_VCPUS;
+    struct vcpu *ev = e->vcpu[0];
+    struct vcpu *t = e->vcpu[XEN_LEGACY_MAX_VCPUS];
+    struct vcpu_info *none = t->info;
+
+    (void)state;
+    assert_true(vcpu_has_info(ev));
+    assert_false(vcpu_has_info(t));
+    assert_int_equal(kit_call(ev, hc_vcpu_op, VCPUOP_initialise, last, KIT_BAD_VA), -EINVAL);
+    /* As if another domain's vcpu had left something there. */
+    none->arch.cr2 = 0x1234;
+    none->evtchn_upcall_mask = 0;
+    assert_int_equal(
+        kit_call(ev, hc_vcpu_op, VCPUOP_register_vcpu_info, last, (uint64_t)(uintptr_t)&r), 0);
+    assert_true(vcpu_has_info(t));
+    assert_int_equal(t->info->arch.cr2, 0);
+    assert_int_equal(t->info->evtchn_upcall_mask, 1);
+    *none = (struct vcpu_info){ .evtchn_upcall_mask = 1 };
+    assert_int_equal(kit_call(ev, hc_vcpu_op, VCPUOP_initialise, last, KIT_BAD_VA), -EFAULT);
+}
+
 static void test_runstate(void **state)
 {
     struct vcpu_runstate_info info = { 0 };
-    struct vcpu_runstate_info area = { .state = 77 };
+    struct vcpu_runstate_info area = { .state = 77, .pad = 77 };
     struct vcpu_register_runstate_memory_area r = { .addr.p = (uintptr_t)&area };
 
     (void)state;
@@ -121,6 +149,7 @@ static void test_runstate(void **state)
 
     assert_int_equal(op(VCPUOP_register_runstate_memory_area, 0, &r), 0);
     assert_int_equal(area.state, RUNSTATE_running);
+    assert_int_equal(area.pad, 0);
     sched_block(v);
     kit_settle();
     kit_advance(7 * MS);
@@ -281,6 +310,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_up_down, setup, kit_teardown),
         cmocka_unit_test_setup_teardown(test_register_info, setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(test_no_info, setup, kit_teardown),
         cmocka_unit_test_setup_teardown(test_runstate, setup, kit_teardown),
         cmocka_unit_test_setup_teardown(test_clock, setup, kit_teardown),
         cmocka_unit_test_setup_teardown(test_timers, setup, kit_teardown),

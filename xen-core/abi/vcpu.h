@@ -30,6 +30,7 @@
 
 struct vcpu_runstate_info {
     int32_t state;
+    uint32_t pad;              /* named, so that what fills it is not what a stack held */
     uint64_t state_entry_time; /* system time, ns */
     uint64_t time[4];          /* ns spent in each state */
 };

@@ -81,6 +81,9 @@ int64_t domctl_setvcpucontext(struct vcpu *v, struct domain *d, struct xen_domct
     if (op->u.vcpucontext.ctxt.va == 0) {
         return reset_vcpu(d, t);
     }
+    if (!vcpu_has_info(t)) {
+        return -EINVAL;
+    }
     ctx = heap_alloc(CONTEXT_ORDER, HEAP_NOSCRUB);
     if (!ctx) {
         return -ENOMEM;

@@ -18,8 +18,13 @@
 
 static struct pool vcpu_pool = POOL("vcpu", struct vcpu);
 
-/* What vcpus without a place of their own point at: masked for ever, so nothing is delivered. */
+/* What vcpus without a place of their own point at, of whatever domain: none of them may run. */
 static struct vcpu_info dummy_info = { .evtchn_upcall_mask = 1 };
+
+bool vcpu_has_info(const struct vcpu *v)
+{
+    return v->info != &dummy_info;
+}
 
 struct vcpu *vcpu_get(struct domain *d, uint64_t id)
 {

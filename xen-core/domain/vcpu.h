@@ -67,6 +67,9 @@ struct vcpu {
 
 struct vcpu *vcpu_create(struct domain *d, uint32_t id); /* NULL: no memory. locks: life held */
 void vcpu_destroy(struct vcpu *v);
+/* Has it a vcpu_info, in the shared page or where the guest has put it? Without one it cannot run.
+ */
+bool vcpu_has_info(const struct vcpu *v);
 struct vcpu *vcpu_get(struct domain *d, uint64_t id); /* bounds-checked; NULL if not there */
 /* Up: clears VS_DOWN, wakes; a context has been set before. */
 void vcpu_up(struct vcpu *v);

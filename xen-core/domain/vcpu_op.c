@@ -20,8 +20,8 @@ static struct vcpu *target(struct vcpu *v, const struct hcall_args *a)
     return vcpu_get(v->d, (uint32_t)a->arg[1]);
 }
 
-/* fails: -EFAULT, -ENOMEM, -EEXIST (has one), -EINVAL (bad context), HC_AGAIN. locks: takes life.
- */
+/* fails: -EFAULT, -ENOMEM, -EEXIST (has one), -EINVAL (bad context, or no vcpu_info: ids from
+ * XEN_LEGACY_MAX_VCPUS have none before one is registered), HC_AGAIN. locks: takes life. */
 static int64_t vcpu_op_initialise(struct vcpu *v, void *arg, struct hcall_args *a)
 {
     struct vcpu *t = target(v, a);
@@ -34,6 +34,9 @@ static int64_t vcpu_op_initialise(struct vcpu *v, void *arg, struct hcall_args *
     }
     if (t->initialised) {
         return -EEXIST;
+    }
+    if (!vcpu_has_info(t)) {
+        return -EINVAL;
     }
     void *ctx = heap_alloc(order, HEAP_ANY);
     if (ctx == NULL) {
@@ -163,7 +166,11 @@ static int64_t vcpu_op_register_vcpu_info(struct vcpu *v, void *arg, struct hcal
     spin_lock(&v->d->life_lock);
     if (t->info_frame == NULL && (t == v || (atomic_load(&t->state) & VS_DOWN) != 0)) {
         struct vcpu_info *info = (void *)((uint8_t *)port_frame_va(MFN(r->mfn)) + r->offset);
-        memcpy(info, t->info, sizeof(*info));
+        if (vcpu_has_info(t)) {
+            memcpy(info, t->info, sizeof(*info));
+        } else {
+            *info = (struct vcpu_info){ .evtchn_upcall_mask = 1 };
+        }
         t->info_frame = f;
         __atomic_store_n(&t->info, info, __ATOMIC_SEQ_CST);
         f = NULL;

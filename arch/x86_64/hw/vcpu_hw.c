@@ -8,6 +8,7 @@
 #include "cpu/msr.h"
 #include "domain/domain.h"
 #include "guest/trap.h"
+#include "guest/x86_flags.h"
 #include "hw/asm.h"
 #include "hw/cpu.h"
 #include "hw/cpu_info.h"
@@ -21,7 +22,6 @@
 #include "sched/sched.h"
 
 #define X86_CR4_TSD (UINT64_C(1) << 2)
-#define DR7_ENABLES UINT64_C(0xff)
 
 _Noreturn void x86_on_base(void (*fn)(struct vcpu *), struct vcpu *v);
 _Noreturn void x86_enter_guest(struct regs *r);
@@ -40,10 +40,7 @@ static void save(struct cpu_info *ci, struct vcpu *v)
     a->fs_base = cpu_get_fs_base();
     a->gs_base_kernel = a->kernel_mode ? active : other;
     a->gs_base_user = a->kernel_mode ? other : active;
-    if (ci->dr_loaded != 0) {
-        a->dr[6] = cpu_get_dr(6);
-    }
-    cpu_xstate_save(v);
+    cpu_xstate_save(v); /* DR6 was taken over at each #DB (guest_trap), and reset */
 }
 
 static void load_debug(struct cpu_info *ci, const struct arch_vcpu *a)
@@ -53,7 +50,7 @@ static void load_debug(struct cpu_info *ci, const struct arch_vcpu *a)
         for (unsigned int i = 0; i < 4; i++) {
             cpu_set_dr(i, a->dr[i]);
         }
-        cpu_set_dr(6, a->dr[6]);
+        cpu_set_dr(6, DR6_DEFAULT);
         cpu_set_dr(7, a->dr[7]);
     } else if (ci->dr_loaded != 0) {
         cpu_set_dr(7, a->dr[7]);
