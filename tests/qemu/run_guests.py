@@ -15,7 +15,7 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import harness  # noqa: E402
 
-# name[:variant] -> arguments of harness.Machine, and vcpus if not as many as CPUs
+# name[:variant] -> arguments of harness.Machine, vcpus if not as many as CPUs, and nmis: seconds between NMIs of the machine
 GUESTS = {
     "hello": {},
     "hcalls": {},
@@ -30,6 +30,7 @@ GUESTS = {
     "sched": {"vcpus": 2},
     "smp": {"smp": 4},
     "smp:crowded": {"smp": 2, "vcpus": 4},
+    "nmi": {"smp": 2, "nmis": 0.1},
     "stress": {"smp": 4},
     "control": {"smp": 2, "vcpus": 1},
     "longest": {"mem": 1024, "dom0_mem": 192},
@@ -60,12 +61,25 @@ for guest in [g for g in GUESTS if ":" not in g]:
     GUESTS[guest + ":guarded"] = dict(GUESTS[guest], options=GUARDED)
 # the same guests linked to lie at 1 MiB, with a virtual base of 0 and few notes
 GUESTS.update({"hello:low": {}, "traps:low": {}})
-SHORT_GUARDED = ("hcalls", "mmu-basic", "traps", "smp")
+SHORT_GUARDED = ("hcalls", "mmu-basic", "traps", "smp", "nmi")
 LONG_ONLY = ("attack/races", "attack/descriptors")
 LIVE = {"live-tables": "", "live-tables:guarded": GUARDED}
 LIMIT = 120
 VERDICT = r"TEST (\S+) (PASS|FAIL|SKIP)\b[^\n]*\n"
 DEAD = r"Panic on CPU[^\n]*|\(JOIST\)[^\n]*[Pp]anic[^\n]*|Hardware Dom0[^\n]*crashed[^\n]*|Domain 0 crashed[^\n]*"
+
+
+def await_verdict(m, nmis):
+    """To the guest's verdict, or the hypervisor's end; meanwhile, with nmis, an NMI every so many seconds."""
+    end = time.monotonic() + LIMIT
+    while nmis and time.monotonic() < end:
+        try:
+            m.expect(VERDICT + "|" + DEAD, nmis)
+            return
+        except harness.Timeout:
+            if "test guest" in m.all:
+                m.qmp.run("inject-nmi")
+    m.expect(VERDICT + "|" + DEAD, LIMIT)
 
 
 def run(name, efi, verbose=False):
@@ -77,13 +91,13 @@ def run(name, efi, verbose=False):
     if not os.path.exists(elf):
         return "TEST %s FAIL %s does not exist" % (name, os.path.relpath(elf)), 0
     echo = (lambda s: print(s, end="", flush=True)) if verbose else None
-    smp = opts.pop("smp", 1)
+    smp, nmis = opts.pop("smp", 1), opts.pop("nmis", 0)
     options = "dom0_max_vcpus=%d %s" % (opts.pop("vcpus", smp), opts.pop("options", ""))
     opts = {"mem": 512, "dom0_mem": 128, **opts}
     with harness.Machine("guest-" + re.sub("[:/]", "-", name), efi=efi, kernel=elf, cmdline="guest=" + guest, smp=smp,
                          options=options, echo=echo, **opts) as m:
         try:
-            m.expect(VERDICT + "|" + DEAD, LIMIT)
+            await_verdict(m, nmis)
             found = re.search(VERDICT, m.all)
             if found:
                 line = found.group(0).strip().replace("TEST " + guest, "TEST " + name, 1)

@@ -193,12 +193,33 @@ irq_common:
     jnz exit_guest
     jmp restore_kernel
 
-/* NMI, double fault, machine check: on stacks of their own, and no work on the way back. */
+/* On a small stack, with all registers saved there, after an exception in ring 3: the same on the main stack. */
+.macro FROM_GUEST_TO_MAIN
+    mov %rsp, %rsi
+    mov %rsp, %rdi
+    or $BLOCK_MASK, %rdi
+    sub $(INFO_SIZE - 1), %rdi
+    mov %rdi, %rdx
+    mov $(REGS_SIZE / 8), %ecx
+    rep movsq
+    mov %rdx, %rsp
+.endm
+
+/*
+ * NMI, double fault, machine check: on stacks of their own, and no work on the way back.  One from ring 3 moves to the main
+ * stack, and goes back like any exception: another vcpu may have changed the guest's descriptors, and IRET faults then.
+ */
 ist_common:
     PUSH_REGS
     cld
     X86_CLAC
+    testb $3, REGS_CS(%rsp)
+    jz 1f
+    FROM_GUEST_TO_MAIN
     mov %rsp, %rdi
+    call trap_ist
+    jmp exit_guest
+1:  mov %rsp, %rdi
     call trap_ist
     jmp restore_kernel
 
@@ -212,14 +233,7 @@ db_common:
     X86_CLAC
     testb $3, REGS_CS(%rsp)
     jz 1f
-    mov %rsp, %rsi
-    mov %rsp, %rdi
-    or $BLOCK_MASK, %rdi
-    sub $(INFO_SIZE - 1), %rdi
-    mov %rdi, %rdx
-    mov $(REGS_SIZE / 8), %ecx
-    rep movsq
-    mov %rdx, %rsp
+    FROM_GUEST_TO_MAIN
     xor %esi, %esi
     jmp guest_exception
 1:  mov %rsp, %rdi

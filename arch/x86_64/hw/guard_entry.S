@@ -164,16 +164,25 @@ guard_kernel:
     jmp guarded_ist
 .endm
 
-/* As in entry.S: one from ring 3 is an ordinary exception.  It is the fourth stack's top that has error code and frame. */
+/* As in entry.S: what comes from ring 3 goes on on the main stack.  At the small one's top are error code and frame. */
+.macro GUARD_FROM_GUEST stack
+    movl $1, PCD_LEFT - (PCD_IST + (\stack - 1) * PCD_IST_SIZE - 48)(%rsp)
+    TO_MAIN
+.endm
+
 guard_db:
     testb $3, 16(%rsp)
     jz guard_db_kernel
-    movl $1, PCD_LEFT - (PCD_IST + 3 * PCD_IST_SIZE - 48)(%rsp)
-    TO_MAIN
+    GUARD_FROM_GUEST 4
     jmp guarded_exception
 guard_db_kernel:
     GUARD_IST trap_debug, 4
 guard_nmi:
+    testb $3, 16(%rsp)
+    jz guard_nmi_kernel
+    GUARD_FROM_GUEST 2
+    jmp guarded_nmi
+guard_nmi_kernel:
     GUARD_IST trap_ist, 2
 guard_df:
     GUARD_IST trap_ist, 1
@@ -295,6 +304,15 @@ guarded_irq:
 guarded_exception:
     BARRIERS
     jmp exception_common
+
+guarded_nmi:
+    BARRIERS
+    PUSH_REGS
+    cld
+    X86_CLAC
+    mov %rsp, %rdi
+    call trap_ist
+    jmp exit_guest
 
 /* A cut-down root that is behind the guest's own faults where that would not. */
 guarded_pf:

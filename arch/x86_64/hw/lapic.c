@@ -152,6 +152,22 @@ static void icr(uint32_t apic_id, uint32_t low)
     wr(REG_ICR, low);
 }
 
+uint32_t lapic_nmi_begin(void)
+{
+    return x2apic ? 0 : rd(REG_ICR_HIGH);
+}
+
+void lapic_nmi_end(uint32_t destination)
+{
+    if (x2apic) {
+        return;
+    }
+    while (rd(REG_ICR) & ICR_PENDING) {
+        port_cpu_relax();
+    }
+    wr(REG_ICR_HIGH, destination);
+}
+
 void lapic_send(uint32_t apic_id, uint8_t vector)
 {
     icr(apic_id, ICR_ASSERT | vector);

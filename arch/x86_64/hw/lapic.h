@@ -17,6 +17,10 @@ void lapic_eoi(void);
 /* A fixed interrupt to one cpu; waits until the last one was accepted by the bus. Interrupts off.
  */
 void lapic_send(uint32_t apic_id, uint8_t vector);
+/* An NMI may come in the middle of what it interrupts: what its handler sends stands between these,
+ * the first of which returns what the second puts back. */
+uint32_t lapic_nmi_begin(void);
+void lapic_nmi_end(uint32_t destination);
 void lapic_send_nmi(uint32_t apic_id);
 void lapic_send_init(uint32_t apic_id);
 void lapic_send_startup(uint32_t apic_id, uint8_t page); /* starts at page << 12 */

@@ -211,8 +211,11 @@ void trap_ist(struct regs *r)
     }
     /* Not from the log: its lock may be held by what was interrupted. */
     if (dom0 != NULL && dom0->vcpu[0] != NULL) {
+        uint32_t destination = lapic_nmi_begin();
+
         dom0->vcpu[0]->arch.nmi_pending = true;
         port_cpu_raise(atomic_load(&dom0->vcpu[0]->cpu), CW_UPCALL);
+        lapic_nmi_end(destination);
     }
 }
 
