@@ -32,7 +32,7 @@ QEMU = os.environ.get("QEMU") or "qemu-system-x86_64"
 CPU = "max,-smap"
 ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[=>]")
 PR_SET_PDEATHSIG = 1
-CURE_AFTER = 60     # seconds without the shell of a control domain, after which the machine is looked at (stale.py)
+CURE_AFTER = 40     # seconds of a wait after which the machine is looked at (stale.py)
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -255,6 +255,7 @@ class Machine(Console):
         shutil.rmtree(self.dir, ignore_errors=True)
         os.makedirs(self.dir)
         self.p = None
+        self.native = native
         self._qmp = None
         args = [QEMU, "-name", name, "-machine", "q35", "-cpu", cpu, "-smp", str(smp), "-m", str(mem),
                 "-accel", accel or ("tcg,thread=single" if icount else "tcg,thread=multi"),
@@ -276,7 +277,10 @@ class Machine(Console):
         if share:
             args += ["-virtfs", "local,path=%s,mount_tag=share,security_model=none" % share]
         args += list(extra)
-        log = open(os.path.join(LOGS, name + ".log"), "w", encoding="utf-8", errors="replace")
+        path = os.path.join(LOGS, name + ".log")
+        if os.path.exists(path):            # after a failure the same name boots again
+            os.replace(path, os.path.join(LOGS, name + ".before.log"))
+        log = open(path, "w", encoding="utf-8", errors="replace")
         log.write(" ".join(args) + "\n")
         self.p = subprocess.Popen(args, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                   stderr=subprocess.STDOUT, bufsize=0, preexec_fn=die_with_parent)
@@ -311,26 +315,35 @@ class Machine(Console):
         """Writes the display as a PPM file; the machine needs vga=True."""
         self.qmp.run("screendump", filename=path)
 
-    def come_up(self, prompt, timeout):
-        """Waits for the prompt of a system that starts; meanwhile cures what QEMU is known to get wrong."""
+    def expect(self, regex, timeout=60, silence=None):
+        """As Console.expect(). In a long wait the machine is looked at, and cured of what QEMU is known to get wrong; after one in
+        vain it is said where the processors are."""
         end = time.monotonic() + timeout
         while True:
+            left = end - time.monotonic()
             try:
-                self.expect(prompt, min(CURE_AFTER, end - time.monotonic()))
-                return
-            except Timeout:
-                if time.monotonic() >= end:
+                return super().expect(regex, min(CURE_AFTER, left), silence)
+            except Timeout as e:
+                if silence is not None and time.monotonic() - max(self.last, self.t0) >= silence:
                     raise
-                try:
-                    said = stale.cure(self)
-                except (OSError, RuntimeError) as e:
-                    said = "cannot be looked at: %s" % e
-                if said:
-                    print("[%s] %s" % (self.name, said), flush=True)
+                if left <= CURE_AFTER:
+                    raise Timeout("%s\n%s" % (e, self.look(stale.where))) from e
+            said = self.look(stale.cure)
+            if said:
+                print("[%s] %s" % (self.name, said), flush=True)
+
+    def look(self, how):
+        """What stale.cure() or stale.where() says of the machine."""
+        if self.native or self.p.poll() is not None:
+            return ""
+        try:
+            return how(self)
+        except (OSError, RuntimeError) as e:
+            return "the machine cannot be looked at: %s" % e
 
     def login(self, timeout=240, prompt=r"dom0# "):
         """Waits for the shell of the control domain and makes it quiet; when what came up, in seconds."""
-        self.come_up(prompt, timeout)
+        self.expect(prompt, timeout)
         self.cmd("stty -echo; PS1=")
         return self.times()
 

@@ -4,7 +4,7 @@
 Before version 8.1 QEMU reads the code that it translates before it watches the page that it lies on: what another processor
 writes there just then goes unnoticed, and the old code is run for ever. Linux, which patches itself at its start, then meets
 again and again an int3 that is no longer there, and hangs (seen once: four vCPUs on eight processors, under Joist; QEMU went
-on with the right code as soon as that byte was written again). So a machine that does not come up is looked at: a processor
+on with the right code as soon as that byte was written again). So a machine that lets us wait is looked at: a processor
 that twice, a second apart, has just executed an int3 where memory holds none, at the same place, can only be at that.
 """
 import os
@@ -44,6 +44,21 @@ def found(q):
     finally:
         q.run("cont")
     return out
+
+
+def where(machine):
+    """A line a processor: where it is, and what it has on top of its stack."""
+    q, out = machine.qmp, []
+    q.run("stop")
+    try:
+        for cpu in range(len(q.run("query-cpus-fast"))):
+            regs = registers(q, cpu)
+            if "RIP" in regs:
+                stack = memory(q, cpu, "g", regs["RSP"], 4)
+                out.append("cpu %d at %x, stack %x: %s" % (cpu, regs["RIP"], regs["RSP"], " ".join("%x" % w for w in stack)))
+    finally:
+        q.run("cont")
+    return "\n".join(out)
 
 
 class Gdb:

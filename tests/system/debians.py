@@ -156,7 +156,7 @@ def must_be_clean(path):
 
 def log_in(m, host, timeout):
     """From the login prompt to a quiet shell."""
-    m.come_up(host + r" login: ", timeout)
+    m.expect(host + r" login: ", timeout)
     m.send("root\n")
     m.expect("Password: ", 60)
     m.send(PASSWORD + "\n")
