@@ -16,6 +16,7 @@
 
 #define SERVE_BUDGET_DOMAIN  8 /* requests per turn: a busy guest delays nobody by more */
 #define SERVE_BUDGET_TRUSTED 32
+#define SERVE_WORK_DOMAIN    64 /* the same, in nodes: one request may be about a thousand */
 #define OUTPUT_LIMIT_SOCKET  (1u << 20) /* waiting output before a trusted client must read */
 #define EVENTS_MAX           1024       /* waiting events of a domain that does not read */
 
@@ -177,17 +178,17 @@ void conn_event(struct conn *c, const char *path, const char *token)
     if (c->is_closed || c->is_ignored) {
         return;
     }
+    if (!c->who.is_privileged && c->mark_count >= EVENTS_MAX) {
+        if (!c->told_dropped) {
+            c->told_dropped = true; /* once: a guest can bring it about again and again */
+            log_warn("domain %u reads no watch events: further ones are dropped", c->who.domid);
+        }
+        return;
+    }
     buf_add_str(&payload, path);
     buf_add_str(&payload, token);
     uint32_t hash = hash_bytes(buf_data(&payload), payload.len);
     if (payload.len > XENSTORE_PAYLOAD_MAX || waits_already(c, &payload, hash)) {
-        buf_free(&payload);
-        return;
-    }
-    if (!c->who.is_privileged && c->mark_count >= EVENTS_MAX) {
-        if (c->dropped_events++ == 0) {
-            log_warn("domain %u reads no watch events: further ones are dropped", c->who.domid);
-        }
         buf_free(&payload);
         return;
     }
@@ -213,7 +214,10 @@ bool conn_is_full(const struct conn *c)
 
 static void refuse(struct conn *c, uint32_t error)
 {
-    log_info("%s of domain %u: protocol error %u", c->ops->name, c->who.domid, error);
+    if (!c->told_refused) {
+        c->told_refused = true;
+        log_info("%s of domain %u: protocol error %u", c->ops->name, c->who.domid, error);
+    }
     conn_reset(c);
     c->is_ignored = true;
     conn_forget_streams(c, c->out_pos);
@@ -249,6 +253,7 @@ static int read_message(struct conn *c)
 static void serve(struct conn *c)
 {
     int budget = c->who.is_privileged ? SERVE_BUDGET_TRUSTED : SERVE_BUDGET_DOMAIN;
+    const uint64_t before = c->server->work;
 
     while (budget-- > 0 && !c->is_closed && !c->is_ignored && !conn_is_full(c)) {
         if (!domain_has_credit(c->server, c->who.domid)) {
@@ -270,6 +275,9 @@ static void serve(struct conn *c)
         memcpy(&head, c->in, sizeof(head));
         c->in_len = 0;
         ops_handle(c, &head, c->in + sizeof(head));
+        if (!c->who.is_privileged && c->server->work - before >= SERVE_WORK_DOMAIN) {
+            break;
+        }
     }
     if (!c->is_closed && !c->is_ignored && !conn_is_full(c) && c->ops->can_read(c)) {
         conn_ready(c);
@@ -338,7 +346,6 @@ static void push(struct conn *c)
     }
     if (c->out.len == 0) {
         buf_clear(&c->out);
-        c->dropped_events = 0;
     }
     forget_seen(c);
     if (was_full && !conn_is_full(c)) {

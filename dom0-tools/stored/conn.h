@@ -67,7 +67,10 @@ struct conn {
     uint64_t *replies; /* stream positions where waiting replies end */
     size_t reply_count;
     size_t reply_cap;
-    uint64_t dropped_events;
+    bool told_dropped;    /* it was logged that the client reads no events */
+    bool told_refused;    /* ... that it breaks the protocol */
+    bool may_know;        /* the client may know of asked_event */
+    uint64_t asked_event; /* the event (server.events) that may_know is about */
     struct watch *watches;
     size_t watch_count;
     size_t watch_bytes;

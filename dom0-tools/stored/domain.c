@@ -11,6 +11,7 @@
 #include "stored/conn.h"
 #include "stored/conn_ring.h"
 #include "stored/live.h"
+#include "stored/txn.h"
 #include "stored/view.h"
 #include "stored/watch.h"
 
@@ -72,6 +73,9 @@ int64_t domain_memory(const struct server *s, uint16_t domid)
 
     if (d && d->conn) {
         bytes += (int64_t)(d->conn->watch_bytes + d->conn->out.len);
+        for (const struct txn *t = d->conn->txns; t; t = t->next) {
+            bytes += txn_memory(t);
+        }
     }
     return bytes;
 }

@@ -36,7 +36,7 @@ struct domain *domain_get(struct server *s, uint16_t domid);
    kept, so that its rights go when it goes. */
 bool domain_is_there(struct server *s, uint16_t domid);
 int64_t domain_quota(const struct server *s, uint16_t domid, enum quota_id id);
-/* Bytes of nodes, watches and waiting output. */
+/* Bytes of nodes, watches, transactions and waiting output. */
 int64_t domain_memory(const struct server *s, uint16_t domid);
 
 /* A domain whose writes keep spoiling others' transactions waits: each conflict costs it a

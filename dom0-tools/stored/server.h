@@ -41,6 +41,8 @@ struct server {
     struct ev_fd listener;
     struct ev_timer credit; /* wakes domains that wait for conflict credit */
     bool is_tracing;
+    uint64_t work;   /* done for requests so far: nodes looked at, made, and told of */
+    uint64_t events; /* watch events that were looked for so far */
 };
 
 /* An empty store, with neither journal nor hypervisor nor loop. */

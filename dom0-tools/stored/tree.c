@@ -173,6 +173,7 @@ static struct node *own(struct tree *t, struct node **slot, uint64_t gen)
         n = node_copy(n);
         (*slot)->refs--;
         *slot = n;
+        t->copied += node_cost(n) + (int64_t)(n->kid_count * sizeof(struct node *));
     }
     n->sub_gen = gen;
     n->sub_writer = t->writer;

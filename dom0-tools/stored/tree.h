@@ -49,6 +49,7 @@ struct tree {
     struct node *root;
     struct acct acct; /* owners' nodes: totals of the live tree, changes of a transaction's */
     uint16_t writer;  /* stamped on what is changed */
+    int64_t copied;   /* bytes of nodes that were copied because another tree has them too */
 };
 
 void tree_init(struct tree *t, const struct perms *root_perms);

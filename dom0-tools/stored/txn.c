@@ -21,6 +21,7 @@ static struct txn *txn_new(struct conn *c, uint32_t id)
     tree_snapshot(&t->tree, &c->server->live);
     tree_snapshot(&t->base, &c->server->live);
     t->tree.writer = c->who.domid;
+    t->bytes = (int64_t)sizeof(*t) + acct_get(&c->server->live.acct, c->who.domid).bytes;
     t->next = c->txns;
     c->txns = t;
     c->txn_count++;
@@ -121,21 +122,42 @@ void txn_refresh(struct conn *c)
     }
 }
 
-struct txn_path *txn_note(struct txn *t, const char *name, unsigned int looked)
+static uint32_t bucket_of(const char *name)
 {
     uint32_t h = 2166136261u;
 
     for (const char *p = name; *p; p++) {
         h = (h ^ (uint8_t)*p) * 16777619u;
     }
-    struct txn_path **bucket = &t->buckets[(h ^ (h >> 16)) % TXN_BUCKETS];
-    for (struct txn_path *p = *bucket; p; p = p->next_in_bucket) {
-        if (strcmp(p->name, name) == 0) {
-            p->looked |= looked;
-            return p;
-        }
+    return (h ^ (h >> 16)) % TXN_BUCKETS;
+}
+
+static struct txn_path *find_noted(const struct txn *t, uint32_t bucket, const char *name)
+{
+    struct txn_path *p = t->buckets[bucket];
+
+    while (p && strcmp(p->name, name) != 0) {
+        p = p->next_in_bucket;
     }
-    struct txn_path *p = xalloc(sizeof(*p));
+    return p;
+}
+
+bool txn_noted(const struct txn *t, const char *name)
+{
+    return find_noted(t, bucket_of(name), name) != NULL;
+}
+
+struct txn_path *txn_note(struct txn *t, const char *name, unsigned int looked)
+{
+    uint32_t place = bucket_of(name);
+    struct txn_path **bucket = &t->buckets[place];
+    struct txn_path *p = find_noted(t, place, name);
+
+    if (p) {
+        p->looked |= looked;
+        return p;
+    }
+    p = xalloc(sizeof(*p));
     p->name = xstrdup(name);
     p->looked = looked;
     p->next_in_bucket = *bucket;
@@ -143,8 +165,15 @@ struct txn_path *txn_note(struct txn *t, const char *name, unsigned int looked)
     *t->last = p;
     t->last = &p->next;
     t->path_count++;
-    t->bytes += sizeof(*p) + strlen(name) + 1;
+    t->bytes += (int64_t)(sizeof(*p) + strlen(name) + 1);
     return p;
+}
+
+int64_t txn_memory(const struct txn *t)
+{
+    int64_t made = acct_get(&t->tree.acct, t->conn->who.domid).bytes;
+
+    return t->bytes + t->tree.copied + (made > 0 ? made : 0);
 }
 
 /* Did others change what was looked at? Then *culprit is who did. */
@@ -249,6 +278,7 @@ static int check(const struct txn *t)
     if (t->is_doomed) {
         return -EAGAIN;
     }
+    t->conn->server->work += t->path_count;
     for (const struct txn_path *p = t->first; p && t->base.root != s->live.root; p = p->next) {
         if (conflicts(t, p, &culprit)) {
             domain_take_credit(t->conn->server, culprit, domid);

@@ -39,13 +39,16 @@ struct txn {
     struct txn_path *first;
     struct txn_path **last;
     size_t path_count;
-    size_t bytes;
+    int64_t bytes; /* of the notes, and of the domain's nodes, which the base may hold back */
     struct txn *next;
 };
 
 /* 0 or -ENOSPC (quota). */
 int txn_begin(struct conn *c, uint32_t *id);
 struct txn *txn_find(struct conn *c, uint32_t id);
+bool txn_noted(const struct txn *t, const char *name);
+/* Bytes that it takes, at most. */
+int64_t txn_memory(const struct txn *t);
 /* The note of path, made if there is none. */
 struct txn_path *txn_note(struct txn *t, const char *name, unsigned int looked);
 /* Ends the transaction, which is freed in every case. 0; -EAGAIN: conflict; -ENOSPC: quota. */

@@ -10,21 +10,32 @@
 #include "stored/live.h"
 #include "stored/watch.h"
 
-/* Notes path in the request's transaction, if it has one: NULL with *rc 0 if not. */
+/* May the request's transaction, if it has one, note that many paths more? */
+static bool has_room(const struct request *rq, int64_t more)
+{
+    const struct server *s = rq->server;
+    const struct who *who = &rq->conn->who;
+
+    if (!rq->txn || who->is_privileged || more == 0) {
+        return true;
+    }
+    return (int64_t)rq->txn->path_count + more <= domain_quota(s, who->domid, QUOTA_TXN_NODES) &&
+           domain_memory(s, who->domid) < domain_quota(s, who->domid, QUOTA_MEMORY);
+}
+
+/* Notes path in the request's transaction, if it has one: NULL with *rc 0 if not. What there is no
+   room for is not noted: *rc is -ENOSPC. */
 static struct txn_path *note(struct request *rq, const char *path, unsigned int looked, int *rc)
 {
-    const struct conn *c = rq->conn;
-
     *rc = 0;
     if (!rq->txn) {
         return NULL;
     }
-    struct txn_path *p = txn_note(rq->txn, path, looked);
-    if (!c->who.is_privileged &&
-        (int64_t)rq->txn->path_count > domain_quota(rq->server, c->who.domid, QUOTA_TXN_NODES)) {
+    if (!txn_noted(rq->txn, path) && !has_room(rq, 1)) {
         *rc = -ENOSPC;
+        return NULL;
     }
-    return p;
+    return txn_note(rq->txn, path, looked);
 }
 
 int view_get(struct request *rq, const struct look *look, struct node **out)
@@ -73,23 +84,16 @@ static void tell(struct request *rq, const char *path, const struct perms *old_p
     watch_fire(rq->server, &ev);
 }
 
-/* One node of view_create(): its parent exists. */
-static int create_one(struct request *rq, const char *path, const struct perms *perms,
-                      struct value value)
+/* One node of view_create(): its parent exists, and the transaction has room for its note. */
+static void create_one(struct request *rq, const char *path, const struct perms *perms,
+                       struct value value)
 {
-    int rc;
-    struct txn_path *p = note(rq, path, TXN_DATA, &rc);
-
-    if (rc < 0) {
-        return rc;
-    }
-    if (p) {
-        p->is_written = true;
+    if (rq->txn) {
+        txn_note(rq->txn, path, TXN_DATA)->is_written = true;
         tree_create(rq->tree, path, perms, value);
     } else {
         live_create(rq->server, path, perms, value);
     }
-    return 0;
 }
 
 /* The number of nodes to make so that path exists below the one at top (an ancestor). */
@@ -142,7 +146,6 @@ struct creation {
 static int check_create(struct request *rq, const struct creation *new)
 {
     const struct who *who = &rq->conn->who;
-    int64_t txn_nodes = domain_quota(rq->server, who->domid, QUOTA_TXN_NODES);
     size_t list = new->parent->perms.count * sizeof(struct perm);
     size_t top_len = strlen(new->top->name);
 
@@ -152,10 +155,7 @@ static int check_create(struct request *rq, const struct creation *new)
     if (who->is_privileged) {
         return 0;
     }
-    if (rq->txn && (int64_t)rq->txn->path_count + new->count > txn_nodes) {
-        return -ENOSPC;
-    }
-    if (is_over_nodes(rq, new->count) ||
+    if (!has_room(rq, new->count) || is_over_nodes(rq, new->count) ||
         (int64_t)(NODE_BASE_SIZE + new->value.len + list) > size_limit(rq) ||
         is_over_size(rq, new->parent, new->path + (top_len == 1 ? 1 : top_len + 1))) {
         return -ENOSPC;
@@ -191,20 +191,21 @@ int view_create(struct request *rq, const char *path, struct value value)
         len = 0;
     }
     /* commit: one component after the other; count was checked against the quotas */
-    while (rc == 0 && count-- > 0) {
+    rq->server->work += (uint64_t)count;
+    while (count-- > 0) {
         const char *end = strchr(path + len + 1, '/');
         len = end ? (size_t)(end - path) : strlen(path);
         memcpy(at.name, path, len);
         at.name[len] = '\0';
-        rc = create_one(rq, at.name, &perms, count == 0 ? value : empty);
+        create_one(rq, at.name, &perms, count == 0 ? value : empty);
     }
     perms_free(&perms);
-    if (rc == 0 && rq->txn) {
+    if (rq->txn) {
         txn_note(rq->txn, path, 0)->fires = true;
-    } else if (rc == 0) {
+    } else {
         tell(rq, path, NULL);
     }
-    return rc;
+    return 0;
 }
 
 int view_set_value(struct request *rq, const char *path, struct value value)
@@ -280,31 +281,42 @@ void view_remove_live(struct server *s, const char *path)
     live_remove(s, path);
 }
 
+/* Paths at and below the node that the request's transaction has not noted. */
+static int64_t not_noted(const struct request *rq, const char *path)
+{
+    struct walk w;
+    int64_t count = 0;
+
+    walk_begin(&w, tree_find(rq->tree, path), path);
+    while (walk_next(&w)) {
+        count += !txn_noted(rq->txn, w.path);
+    }
+    walk_end(&w);
+    return count;
+}
+
 int view_remove(struct request *rq, const char *path)
 {
     struct walk w;
-    int rc;
-    struct txn_path *p = note(rq, path, TXN_DATA | TXN_TREE, &rc);
 
-    if (rc < 0) {
-        return rc;
-    }
-    if (!p) {
+    if (!rq->txn) {
         view_remove_live(rq->server, path);
         return 0;
     }
+    if (!has_room(rq, not_noted(rq, path))) {
+        return -ENOSPC;
+    }
+    struct txn_path *p = txn_note(rq->txn, path, TXN_DATA | TXN_TREE);
     p->is_written = true;
     p->is_removed = true;
     p->fires = true;
     walk_begin(&w, tree_find(rq->tree, path), path);
     (void)walk_next(&w);
-    while (rc == 0 && walk_next(&w)) {
-        struct txn_path *below = note(rq, w.path, 0, &rc);
-        below->fires_exact = true;
+    while (walk_next(&w)) {
+        txn_note(rq->txn, w.path, 0)->fires_exact = true;
+        rq->server->work++;
     }
     walk_end(&w);
-    if (rc == 0) {
-        tree_remove(rq->tree, path);
-    }
-    return rc;
+    tree_remove(rq->tree, path);
+    return 0;
 }

@@ -8,14 +8,27 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define HASH_BEGIN 2166136261u
+
+/* FNV-1a, a byte at a time. */
+static uint32_t hash_on(uint32_t h, char byte)
+{
+    return (h ^ (uint8_t)byte) * 16777619u;
+}
+
+static uint32_t bucket_at(uint32_t h)
+{
+    return (h ^ (h >> 15)) % WATCH_BUCKETS;
+}
+
 static uint32_t bucket_of(const char *path, size_t len)
 {
-    uint32_t h = 2166136261u;
+    uint32_t h = HASH_BEGIN;
 
     for (size_t i = 0; i < len; i++) {
-        h = (h ^ (uint8_t)path[i]) * 16777619u;
+        h = hash_on(h, path[i]);
     }
-    return (h ^ (h >> 15)) % WATCH_BUCKETS;
+    return bucket_at(h);
 }
 
 static size_t watch_cost(const struct watch *w)
@@ -135,28 +148,36 @@ static bool sees(const struct who *who, const struct tree *t, const char *path)
     return n && (perm_rights(who, &n->perms) & PERM_READ);
 }
 
-static bool may_know(const struct watch *w, const struct watch_event *ev)
+/* Has the watcher's connection the right to know? Asked once for all watches that it has set. */
+static bool may_know(struct conn *c, const struct watch_event *ev)
 {
-    const struct who *who = &w->conn->who;
+    const struct who *who = &c->who;
+    const struct server *s = c->server;
 
     if (who->is_privileged) {
         return true;
     }
-    return (ev->old_perms && (perm_rights(who, ev->old_perms) & PERM_READ)) ||
-           sees(who, ev->before, ev->path) || (ev->after && sees(who, ev->after, ev->path));
+    if (c->asked_event != s->events) {
+        c->asked_event = s->events;
+        c->may_know = (ev->old_perms && (perm_rights(who, ev->old_perms) & PERM_READ)) ||
+                      sees(who, ev->before, ev->path) ||
+                      (ev->after && sees(who, ev->after, ev->path));
+    }
+    return c->may_know;
 }
 
-/* Tells the watches that are set on path[0..len), a beginning of the event's path. */
-static void fire_at(struct server *s, const struct watch_event *ev, size_t len, unsigned int below)
+/* Tells the watches in the bucket that are set on path[0..len), a beginning of the event's path. */
+static void fire_at(uint32_t bucket, const struct watch_event *ev, size_t len, unsigned int below,
+                    struct server *s)
 {
-    for (const struct watch *w = s->watches[bucket_of(ev->path, len)]; w; w = w->next_in_bucket) {
+    for (const struct watch *w = s->watches[bucket]; w; w = w->next_in_bucket) {
         if (strncmp(w->path, ev->path, len) != 0 || w->path[len] != '\0') {
             continue;
         }
         if (w->depth != WATCH_NO_DEPTH && below > (unsigned int)w->depth) {
             continue;
         }
-        if (may_know(w, ev)) {
+        if (may_know(w->conn, ev)) {
             tell(w, ev->path);
         }
     }
@@ -164,19 +185,30 @@ static void fire_at(struct server *s, const struct watch_event *ev, size_t len, 
 
 void watch_fire(struct server *s, const struct watch_event *ev)
 {
-    size_t len = strlen(ev->path);
-    unsigned int below = 0;
+    uint32_t above[PATH_ABS_MAX / 2 + 1]; /* buckets of the beginnings, the shortest first */
+    size_t ends[PATH_ABS_MAX / 2 + 1];
+    size_t count = 0;
+    size_t len = 1;
+    uint32_t h = hash_on(HASH_BEGIN, '/');
 
-    fire_at(s, ev, len, 0);
+    s->events++;
+    s->work++;
+    above[count] = bucket_at(h);
+    ends[count++] = 1;
+    for (; ev->path[len]; len++) {
+        if (ev->path[len] == '/') {
+            above[count] = bucket_at(h);
+            ends[count++] = len;
+        }
+        h = hash_on(h, ev->path[len]);
+    }
+    fire_at(bucket_at(h), ev, len, 0, s);
     if (ev->is_exact || len == 1) {
         return;
     }
-    for (size_t i = len - 1; i > 0; i--) {
-        if (ev->path[i] == '/') {
-            fire_at(s, ev, i, ++below);
-        }
+    for (unsigned int below = 1; count-- > 0; below++) {
+        fire_at(above[count], ev, ends[count], below, s);
     }
-    fire_at(s, ev, 1, below + 1);
 }
 
 void watch_fire_special(struct server *s, enum special which, uint16_t domid)

@@ -189,6 +189,134 @@ static void test_quotas(void **state)
     kit_end(&k);
 }
 
+/* What is refused for want of room leaves nothing behind: no memory, and no half of a removal. */
+static void test_no_room(void **state)
+{
+    char path[64];
+    struct kit k;
+
+    (void)state;
+    kit_begin(&k, 1);
+    for (int i = 0; i < 20; i++) {
+        (void)snprintf(path, sizeof(path), "d/n%d|x", i);
+        OK(ask(&k, 1, XS_WRITE, 0, path));
+    }
+    OK(ask(&k, 0, XS_SET_QUOTA, 0, "transaction-nodes|10|"));
+    uint32_t t = txn_start(&k, 1);
+    OK(ask(&k, 1, XS_WRITE, t, "e|x"));
+    ERR(ask(&k, 1, XS_RM, t, "d|"), "ENOSPC");
+    OK(ask(&k, 1, XS_TRANSACTION_END, t, "T|"));
+    IS(ask(&k, 1, XS_READ, 0, "d/n7|"), "x");
+    IS(ask(&k, 1, XS_READ, 0, "e|"), "x");
+
+    int64_t before = domain_memory(k.server, 1);
+    t = txn_start(&k, 1);
+    for (int i = 0; i < 10; i++) {
+        (void)snprintf(path, sizeof(path), "q%d|", i);
+        ERR(ask(&k, 1, XS_READ, t, path), "ENOENT");
+    }
+    int64_t full = domain_memory(k.server, 1);
+    assert_true(full > before);
+    for (int i = 0; i < 10000; i++) {
+        (void)snprintf(path, sizeof(path), "z%d|", i);
+        ERR(ask(&k, 1, XS_READ, t, path), "ENOSPC");
+    }
+    assert_int_equal(domain_memory(k.server, 1), full);
+    assert_int_equal(domain_find(k.server, 1)->conn->txns->path_count, 10);
+    ERR(ask(&k, 1, XS_READ, t, "q3|"), "ENOENT"); /* what is noted already may be read again */
+    OK(ask(&k, 1, XS_TRANSACTION_END, t, "F|"));
+    assert_int_equal(domain_memory(k.server, 1), before);
+    kit_end(&k);
+}
+
+/* What transactions hold counts, so that ten of them are not ten times what a domain may have. */
+static void test_memory(void **state)
+{
+    char text[1100];
+    struct kit k;
+    int count = 0;
+
+    (void)state;
+    kit_begin(&k, 1);
+    OK(ask(&k, 0, XS_SET_QUOTA, 0, "memory|100000|"));
+    memset(text, 'x', sizeof(text));
+    text[sizeof(text) - 1] = '\0';
+    for (int i = 0; i < 20; i++) {
+        text[snprintf(text, sizeof(text), "n%02d|", i)] = 'x';
+        OK(ask(&k, 1, XS_WRITE, 0, text));
+    }
+    uint32_t t = txn_start(&k, 1);
+    for (int i = 0; i < 100; i++) {
+        text[snprintf(text, sizeof(text), "t%02d|", i)] = 'x';
+        const struct answer *a = ask(&k, 1, XS_WRITE, t, text);
+        if (a->head.type == XS_ERROR) {
+            ERR(a, "ENOSPC");
+            break;
+        }
+        count++;
+    }
+    assert_in_range(count, 20, 60);
+    for (int i = 0; i < 20; i++) { /* to copy the old ones is refused as well */
+        text[snprintf(text, sizeof(text), "n%02d|", i)] = 'y';
+        ERR(ask(&k, 1, XS_WRITE, t, text), "ENOSPC");
+    }
+    ERR(ask(&k, 1, XS_READ, t, "another|"), "ENOSPC");
+    OK(ask(&k, 1, XS_TRANSACTION_END, t, "F|"));
+    OK(ask(&k, 1, XS_WRITE, 0, text));
+    kit_end(&k);
+}
+
+/* Large requests of a guest are served one a turn: others wait for one of them, not for eight. */
+static void test_turns(void **state)
+{
+    char path[1600] = "";
+    struct kit k;
+    size_t len = 0;
+    uint32_t ids[3];
+
+    (void)state;
+    kit_begin(&k, 2);
+    while (len + 4 < sizeof(path)) {
+        path[len++] = 'a';
+        path[len++] = '/';
+    }
+    path[len - 1] = '|';
+    OK(ask(&k, 1, XS_MKDIR, 0, path));
+    for (int i = 0; i < 100; i++) {
+        char watch[16];
+        (void)snprintf(watch, sizeof(watch), "a|%d|", i);
+        OK(ask(&k, 1, XS_WATCH, 0, watch));
+    }
+    (void)events(&k, 1);
+    for (unsigned int i = 0; i < 3; i++) {
+        ids[i] = txn_start(&k, 1);
+        for (size_t at = 1; at < len; at += 2) {
+            char one[1600];
+            (void)snprintf(one, sizeof(one), "%.*s|", (int)at, path);
+            OK(ask(&k, 1, XS_WRITE, ids[i], one));
+        }
+    }
+    (void)events(&k, 1);
+    for (unsigned int i = 0; i < 3; i++) {
+        struct xsd_sockmsg head = {
+            .type = XS_TRANSACTION_END, .tx_id = ids[i], .req_id = 100 + i, .len = 2
+        };
+        assert_int_equal(ring_feed(1, &head, sizeof(head)), sizeof(head));
+        assert_int_equal(ring_feed(1, "T", 2), 2);
+    }
+    kit_kick(&k, 1);
+    ring_on_event(&k.server->evtchn, 0);
+    uint64_t work = k.server->work;
+    assert_int_equal(server_turn(k.server, 0), 0);
+    work = k.server->work - work;
+    assert_in_range(work, len / 2, 2 * len); /* looked at, and told of: one, not three */
+    assert_int_equal(domain_find(k.server, 1)->conn->txn_count, 2);
+    OK(ask(&k, 2, XS_WRITE, 0, "mine|x"));
+    kit_settle(&k);
+    assert_int_equal(domain_find(k.server, 1)->conn->txn_count, 0);
+    kit_end(&k);
+}
+
 /* A guest that keeps writing what the toolstack's transaction looks at is held back, so that the
    transaction succeeds after a bounded number of tries. */
 static void test_starvation(void **state)
@@ -224,6 +352,8 @@ int main(void)
         cmocka_unit_test(test_private_view),    cmocka_unit_test(test_conflicts),
         cmocka_unit_test(test_remove_and_make), cmocka_unit_test(test_watches_on_commit),
         cmocka_unit_test(test_quotas),          cmocka_unit_test(test_starvation),
+        cmocka_unit_test(test_no_room),         cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_turns),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
