@@ -259,7 +259,13 @@ int gnttab_table_frame(struct domain *d, uint32_t idx, mfn_t *mfn)
     }
     int rc = gnttab_grow(d, idx + 1);
     if (rc == 0) {
-        *mfn = port_va_mfn(t->shared[index_nospec(idx, t->max_frames)]);
+        spin_lock(&t->lock);
+        const void *frame = t->shared[index_nospec(idx, t->max_frames)];
+        spin_unlock(&t->lock);
+        if (frame == NULL) {
+            return -EINVAL; /* d has died meanwhile */
+        }
+        *mfn = port_va_mfn(frame);
     }
     return rc;
 }
