@@ -129,6 +129,8 @@ static void add_antispoof(struct text *t, const char *table, const char *name, c
     add(t,
         " chain from_guest {\n  type filter hook ingress device \"%s\" priority 0; policy drop;\n",
         name);
+    /* the kernel has taken a tag off before it asks: what follows would look at what was inside */
+    add(t, "  @ll,96,16 { 0x8100, 0x88a8 } counter drop\n");
     add(t, "  ether saddr != %s counter drop\n", mac);
     if (has_family(v, 4)) {
         add(t, "  ip saddr ");

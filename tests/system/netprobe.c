@@ -6,18 +6,25 @@
  *   netprobe recv tcp|udp PORT BYTES SECONDS          waits for one sender
  *   netprobe send tcp|udp HOST PORT BYTES [SOURCE]    SOURCE: the local address to send from
  *   netprobe tables                                   names of all tables of packet rules
+ *   netprobe frames IF SOURCE TARGET [TYPE.VID...]    sends broadcast frames of UDP from the
+ *                       interface, one without a tag and one with each of the tags (TYPE in hex)
+ *   netprobe hear IF SECONDS                          what of these arrives: "plain", tags as above
  */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netlink.h>
+#include <net/ethernet.h>
+#include <net/if.h>
+#include <netpacket/packet.h>
 #include <poll.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -267,6 +274,105 @@ static int list_tables(void)
     return 1;
 }
 
+/* --- frames with tags --------------------------------------------------------------------------
+ */
+
+#define MARK       "joist frame "
+#define FRAME_SIZE 60
+#define HEADERS    42 /* Ethernet, IP, UDP */
+
+static int packet_socket(const char *interface)
+{
+    struct sockaddr_ll at = { .sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL) };
+    int fd = socket(AF_PACKET, SOCK_RAW, htons(ETH_P_ALL));
+
+    at.sll_ifindex = (int)if_nametoindex(interface);
+    if (fd < 0 || at.sll_ifindex == 0 || bind(fd, (struct sockaddr *)&at, sizeof(at)) != 0) {
+        die(interface);
+    }
+    return fd;
+}
+
+/* Broadcast, and whole as IP demands it: the sum over the header is the last to be known. */
+static void frame(uint8_t *p, const uint8_t *mac, const char *source, const char *target)
+{
+    static const uint8_t ip[] = { 0x45, 0, 0, FRAME_SIZE - 14, 0, 1, 0, 0, 64, 17 };
+    uint32_t sum = 0;
+
+    memset(p, 0, FRAME_SIZE);
+    memset(p, 0xff, 6);
+    memcpy(p + 6, mac, 6);
+    p[12] = 0x08;
+    memcpy(p + 14, ip, sizeof(ip));
+    inet_pton(AF_INET, source, p + 26);
+    inet_pton(AF_INET, target, p + 30);
+    for (int i = 14; i < 34; i += 2) {
+        sum += (uint32_t)(p[i] << 8 | p[i + 1]);
+    }
+    sum = ~((sum & 0xffff) + (sum >> 16));
+    p[24] = (uint8_t)(sum >> 8);
+    p[25] = (uint8_t)sum;
+    p[37] = 9; /* to the port that discards; no sum over the data */
+    p[39] = FRAME_SIZE - 34;
+}
+
+static int send_frames(int count, char **words)
+{
+    int fd = packet_socket(words[0]);
+    struct ifreq mine = { 0 };
+    uint8_t p[FRAME_SIZE + 4];
+    unsigned int type;
+    unsigned int vid;
+
+    snprintf(mine.ifr_name, sizeof(mine.ifr_name), "%s", words[0]);
+    if (ioctl(fd, SIOCGIFHWADDR, &mine) != 0) {
+        die(words[0]);
+    }
+    for (int i = 2; i < count; i++) { /* the one without a tag in place of the target's word */
+        const char *word = i == 2 ? "plain" : words[i];
+        size_t size = FRAME_SIZE;
+
+        frame(p, (const uint8_t *)mine.ifr_hwaddr.sa_data, words[1], words[2]);
+        memcpy(p + HEADERS, MARK, sizeof(MARK) - 1);
+        memcpy(p + HEADERS + sizeof(MARK) - 1, word, strnlen(word, 6));
+        if (i > 2 && sscanf(word, "%x.%u", &type, &vid) == 2) {
+            memmove(p + 16, p + 12, FRAME_SIZE - 12);
+            p[12] = (uint8_t)(type >> 8);
+            p[13] = (uint8_t)type;
+            p[14] = (uint8_t)(vid >> 8);
+            p[15] = (uint8_t)vid;
+            size += 4;
+        }
+        if (send(fd, p, size, 0) != (ssize_t)size) {
+            die(word);
+        }
+    }
+    printf("OK\n");
+    return 0;
+}
+
+/* Each word once for each of its frames, in the order in which they come. */
+static int hear_frames(const char *interface, double end)
+{
+    int fd = packet_socket(interface);
+    struct pollfd in = { .fd = fd, .events = POLLIN };
+    uint8_t p[2048];
+    ssize_t n;
+
+    printf("heard");
+    while (now() < end && poll(&in, 1, (int)((end - now()) * 1000)) > 0) {
+        n = recv(fd, p, sizeof(p) - 1, 0);
+        p[n > 0 ? n : 0] = 0;
+        for (ssize_t i = 0; i + (ssize_t)sizeof(MARK) < n; i++) {
+            if (memcmp(p + i, MARK, sizeof(MARK) - 1) == 0) {
+                printf(" %.6s", (const char *)p + i + sizeof(MARK) - 1);
+            }
+        }
+    }
+    printf("\n");
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     bool is_tcp;
@@ -275,6 +381,12 @@ int main(int argc, char **argv)
 
     if (argc == 2 && strcmp(argv[1], "tables") == 0) {
         return list_tables();
+    }
+    if (argc >= 5 && strcmp(argv[1], "frames") == 0) {
+        return send_frames(argc - 2, argv + 2);
+    }
+    if (argc == 4 && strcmp(argv[1], "hear") == 0) {
+        return hear_frames(argv[2], now() + atof(argv[3]));
     }
     if (argc < 6 || (strcmp(argv[1], "send") != 0 && strcmp(argv[1], "recv") != 0)) {
         fprintf(stderr, "usage: netprobe recv tcp|udp PORT BYTES SECONDS\n"

@@ -302,8 +302,22 @@ def refused(h, _args):
     return "%d refusals" % (2 * len(REFUSED) - 1)
 
 
+TAGS = "8100.0 8100.5 88a8.0 88a8.7"        # types and numbers of VLANs
+
+
+def heard_tags(h, source):
+    """Which of the frames that n1 sends from eth1, one without a tag and one with each, come through the bridge."""
+    h.must("(setsid netprobe hear xenbr0 8 >/tmp/np 2>&1 </dev/null &)")
+    h.cmd("usleep 500000")
+    out = on(h, "n1", "netprobe frames eth1 %s 10.0.2.1 %s 2>&1" % (source, TAGS))
+    demand(out.strip() == "OK", "frames: " + out)
+    out = received(h, None, 12).split()
+    demand(out[:1] == ["heard"], "hear: %r" % out)
+    return out[1:]
+
+
 def spoofing(h, _args):
-    """With ip= only that address, in IP and ARP, and the own MAC get out; without it, any."""
+    """With ip= only that address, in IP and ARP, and the own MAC get out, and no tag of a VLAN; without it, any."""
     guest_up(h, "n1")
     before = baseline(h)
     h.must("ip addr add 10.0.2.1/24 dev xenbr0")
@@ -315,6 +329,8 @@ def spoofing(h, _args):
     ok(h, "udp", "n1", None, 20000, options="10.0.2.2", **to)
     ok(h, "tcp", "n1", None, 2 * MB, options="10.0.2.2", **to)
     on(h, "n1", "ip addr add 10.0.2.3/24 dev eth1")
+    heard = heard_tags(h, "10.0.2.2")
+    demand(heard == ["plain"], "with ip= the frames %r get through" % heard)
     out = transfer(h, "udp", "n1", None, 20000, options="10.0.2.3", **to)
     demand("BAD 0 of" in out, "a false address gets through: " + out)
     demand("Received 0" in h.sh("arping -c 2 -w 2 -I xenbr0 10.0.2.3"), "a false address is answered for in ARP")
@@ -325,8 +341,14 @@ def spoofing(h, _args):
     on(h, "n1", "ip link set eth1 down; ip link set eth1 address 00:16:3e:00:00:55; ip link set eth1 up")
     ok(h, "udp", "n1", None, 20000, options="10.0.2.2", **to)
     h.must_tool("network-detach n1 1")
+    attach(h, "n1", "mac=00:16:3e:00:00:55")
+    eth1(h, "n1", "10.0.2.2")
+    heard = heard_tags(h, "10.0.2.2")
+    demand(heard == ["plain"] + TAGS.split(), "without ip= only the frames %r get through" % heard)
+    h.must_tool("network-detach n1 1")
     h.must("ip addr del 10.0.2.1/24 dev xenbr0")
     same(h, before, "after spoofing")
+    return "tags pass without ip=, none with it"
 
 
 SCRIPT = r"""#!/bin/sh

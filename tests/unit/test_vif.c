@@ -505,6 +505,17 @@ static size_t advertisement(uint8_t *p, const char *from, const char *target)
     return 78;
 }
 
+/* The frame with a tag behind its addresses: the type of the tag, the number of the network. */
+static size_t tagged(uint8_t *p, size_t size, uint16_t type, uint16_t vid)
+{
+    memmove(p + 16, p + 12, size - 12);
+    p[12] = (uint8_t)(type >> 8);
+    p[13] = (uint8_t)type;
+    p[14] = (uint8_t)(vid >> 8);
+    p[15] = (uint8_t)vid;
+    return size + 4;
+}
+
 static int tap = -1;
 static int receiver[3]; /* sockets of one protocol each: they see what the rules have let in */
 
@@ -523,9 +534,10 @@ static void open_receivers(void)
     }
 }
 
-/* Whether a frame that the guest sends is let in. */
+/* Whether a frame that the guest sends is let in; one with a tag arrives without it. */
 static bool passes(const uint8_t *p, size_t size)
 {
+    size_t tag = (p[12] == 0x81 && p[13] == 0) || (p[12] == 0x88 && p[13] == 0xa8) ? 4 : 0;
     uint8_t buf[2048];
     bool came = false;
     unsigned int i;
@@ -534,7 +546,8 @@ static bool passes(const uint8_t *p, size_t size)
     assert_int_equal(write(tap, p, size), size);
     for (i = 0; i < 3; i++) {
         while ((n = recv(receiver[i], buf, sizeof(buf), 0)) > 0) {
-            came = came || (n == (ssize_t)size && memcmp(buf, p, size) == 0);
+            came = came || (n == (ssize_t)(size - tag) && memcmp(buf, p, 12) == 0 &&
+                            memcmp(buf + 12, p + 12 + tag, (size_t)n - 12) == 0);
         }
     }
     return came;
@@ -590,6 +603,40 @@ static void spoofed_packets_are_dropped(void **state)
     advertisement(p, "fd00::2", "fd00::2");
     p[54] = 134;
     assert_false(passes(p, 78));
+}
+
+/* A tag that the kernel has taken off is a tag still: with the own addresses behind it, too. */
+static void tags_are_dropped(void **state)
+{
+    static const uint16_t type[] = { 0x8100, 0x88a8 };
+    static const uint16_t vid[] = { 0, 5, 4094 };
+    static char text[NET_RULES_MAX];
+    struct fail f = { 0 };
+    uint8_t p[128];
+    unsigned int i;
+    (void)state;
+
+    if (!have_namespace) {
+        skip();
+    }
+    set_rules("mac=00:16:3e:01:02:03,ip=10.0.0.2 fd00::2");
+    assert_true(passes(p, ipv4(p, good_mac, "10.0.0.2")));
+    assert_true(passes(p, arp(p, good_mac, good_mac, "10.0.0.2")));
+    for (i = 0; i < 6; i++) {
+        const uint16_t t = type[i % 2];
+        const uint16_t v = vid[i / 2];
+
+        assert_false(passes(p, tagged(p, ipv4(p, good_mac, "10.0.0.2"), t, v)));
+        assert_false(passes(p, tagged(p, arp(p, good_mac, good_mac, "10.0.0.2"), t, v)));
+        assert_false(passes(p, tagged(p, advertisement(p, "fd00::2", "fd00::2"), t, v)));
+        tagged(p, ipv4(p, good_mac, "10.0.0.2"), 0x8100, 7);
+        assert_false(passes(p, tagged(p, 64, t, v))); /* a tag in a tag */
+    }
+    assert_int_equal(net_rules_removal(text, sizeof(text), 9, 0), 0);
+    assert_int_equal(net_rules_run(text, "vif9.0", &f), 0);
+    for (i = 0; i < 6; i++) { /* without rules they all pass */
+        assert_true(passes(p, tagged(p, ipv4(p, good_mac, "10.0.0.2"), type[i % 2], vid[i / 2])));
+    }
 }
 
 /* The text of all rules in this namespace. */
@@ -742,6 +789,7 @@ int main(void)
         cmocka_unit_test(scripts_of_the_administrator),
         cmocka_unit_test_teardown(too_long_a_text_is_told, drop),
         cmocka_unit_test_teardown(spoofed_packets_are_dropped, drop),
+        cmocka_unit_test_teardown(tags_are_dropped, drop),
         cmocka_unit_test_teardown(rules_go_without_a_trace, drop),
     };
 
