@@ -17,8 +17,10 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include "common/evloop.h"
 #include "common/log.h"
 #include "joistd/blkdev.h"
 #include "joistd/nbd_wall.h"
@@ -29,6 +31,7 @@
 #define STEP       10
 #define DIR_SIZE   192
 #define MARK       "--socket="
+#define NBD_USER   "joist-nbd"
 
 static bool is_landlock_needed;
 
@@ -149,8 +152,9 @@ static int make_dir(const char *tag, char *dir, size_t size, struct fail *f)
 static int start(const struct nbd_export *e, const char *node, const char *dir, char *said,
                  size_t size)
 {
-    const struct nbd_wall wall = { e->path, e->is_readonly, node,
-                                   dir,     "joist-nbd",    is_landlock_needed };
+    const struct nbd_wall wall = {
+        e->path, e->is_readonly, node, dir, NBD_USER, is_landlock_needed
+    };
     const struct run_with with = { build_wall, &wall, SAY_WAIT };
     const char *argv[14] = { "qemu-nbd" };
     char connect[64];
@@ -243,22 +247,38 @@ static const char *word_after(const char *words, size_t size, const char *key)
     return NULL;
 }
 
-static bool is_alive(pid_t pid)
+/* Whether we can have started it.  Anybody can choose a command line, also one for a program that
+   gets root's rights, but not the user by whom he starts it.  Both users that qemu-nbd can become
+   are asked for: the first may have been made since it started. */
+static bool is_trusted(const char *pid)
 {
+    static const char *const names[] = { NBD_USER, "nobody" };
     char path[64];
-    char state = 'X';
+    char line[128];
+    unsigned int real = 0;
+    unsigned int effective = 0;
+    bool is_found = false;
+    bool is_ours;
+    unsigned int i;
     FILE *f;
 
-    snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+    snprintf(path, sizeof(path), "/proc/%.16s/status", pid);
     f = fopen(path, "re");
-    if (f == NULL) {
-        return false;
+    while (f != NULL && !is_found && fgets(line, sizeof(line), f) != NULL) {
+        is_found = sscanf(line, "Uid: %u %u", &real, &effective) == 2;
     }
-    if (fscanf(f, "%*d (%*[^)]) %c", &state) != 1) {
-        state = 'X';
+    if (f != NULL) {
+        fclose(f);
     }
-    fclose(f);
-    return state != 'Z' && state != 'X';
+    is_ours = real == geteuid();
+    for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        uid_t uid;
+        gid_t gid;
+
+        nbd_wall_user(names[i], &uid, &gid);
+        is_ours = is_ours || real == uid;
+    }
+    return is_found && real == effective && is_ours;
 }
 
 /* Whether it is an nbd device that a thread of this process serves: what stands in the command
@@ -287,11 +307,23 @@ static bool is_served_by(const char *node, pid_t pid)
     return thread > 0 && access(path, F_OK) == 0;
 }
 
-static void end_process(pid_t pid, const char *node)
+/* The processes that are being ended, by descriptors: a number may become another process's. */
+struct ending {
+    struct pollfd *p;
+    size_t count;
+};
+
+/* Takes the process over into the list and asks it to end; false without memory. */
+static bool ask_to_end(struct ending *e, pid_t pid, int process, const char *node)
 {
-    unsigned int waited;
+    struct pollfd *grown = realloc(e->p, (e->count + 1) * sizeof(*grown));
     int fd = -1;
 
+    if (grown == NULL) {
+        return false;
+    }
+    e->p = grown;
+    e->p[e->count++] = (struct pollfd){ .fd = process, .events = POLLIN };
     if (node != NULL && is_served_by(node, pid)) {
         fd = open(node, O_RDWR | O_CLOEXEC);
     }
@@ -301,14 +333,37 @@ static void end_process(pid_t pid, const char *node)
         ioctl(fd, NBD_CLEAR_SOCK);
         close(fd);
     }
-    kill(pid, SIGTERM);
-    for (waited = 0; is_alive(pid); waited += STEP) {
-        if (waited >= END_WAIT) {
-            kill(pid, SIGKILL);
+    syscall(SYS_pidfd_send_signal, process, SIGTERM, NULL, 0);
+    return true;
+}
+
+/* Waits for all of them together, as long as for one, and kills those that have not ended. */
+static void wait_ended(struct ending *e)
+{
+    uint64_t end = evloop_now_ms() + END_WAIT;
+    uint64_t now;
+    size_t left = e->count;
+    size_t i;
+
+    while (left > 0 && (now = evloop_now_ms()) < end) {
+        if (poll(e->p, e->count, (int)(end - now)) < 0 && errno != EINTR) {
             break;
         }
-        poll(NULL, 0, STEP);
+        for (i = 0; i < e->count; i++) {
+            if (e->p[i].fd >= 0 && e->p[i].revents != 0) {
+                close(e->p[i].fd);
+                e->p[i] = (struct pollfd){ .fd = -1 };
+                left--;
+            }
+        }
     }
+    for (i = 0; i < e->count; i++) {
+        if (e->p[i].fd >= 0) {
+            syscall(SYS_pidfd_send_signal, e->p[i].fd, SIGKILL, NULL, 0);
+            close(e->p[i].fd);
+        }
+    }
+    free(e->p);
 }
 
 static void remove_dir(const char *path)
@@ -325,35 +380,60 @@ static void remove_dir(const char *path)
     rmdir(path);
 }
 
-/* Ends each qemu-nbd that was started with this directory for its socket. */
-static void end_export(const char *place)
+/* Whether the socket is one in a directory that is meant and exists. */
+static bool is_meant(const char *socket, const char *tag, const struct blk_keep *keep)
 {
-    char words[4096];
-    struct dirent *e;
-    size_t size = strlen(place);
-    DIR *dir = opendir("/proc");
+    char name[DIR_SIZE];
+    char path[DIR_SIZE + sizeof(NBD_DIR)];
+    const char *end = strrchr(socket, '/');
+    size_t n = strlen(NBD_DIR "/");
 
-    while (dir != NULL && (e = readdir(dir)) != NULL) {
-        const char *mark;
-        size_t n;
-
-        if (!isdigit((unsigned char)e->d_name[0])) {
-            continue;
-        }
-        n = command_of(e->d_name, words, sizeof(words));
-        mark = n > 0 && strstr(words, "qemu-nbd") != NULL ? word_after(words, n, MARK) : NULL;
-        if (mark != NULL && strncmp(mark, place, size) == 0 && strcmp(mark + size, "/sock") == 0) {
-            end_process((pid_t)atoi(e->d_name), word_after(words, n, "--connect="));
-        }
+    if (end == NULL || strcmp(end, "/sock") != 0 || strncmp(socket, NBD_DIR "/", n) != 0 ||
+        end <= socket + n || (size_t)(end - socket) - n >= sizeof(name)) {
+        return false;
     }
-    if (dir != NULL) {
-        closedir(dir);
-    }
-    remove_dir(place);
+    snprintf(name, sizeof(name), "%.*s", (int)(end - socket - (long)n), socket + n);
+    snprintf(path, sizeof(path), NBD_DIR "/%s", name);
+    return strchr(name, '/') == NULL && tag_fits(name, tag, keep) && access(path, F_OK) == 0;
 }
 
-void nbd_detach(const char *tag, const struct blk_keep *keep)
+static bool is_export(const char *words, size_t n, const char *tag, const struct blk_keep *keep)
 {
+    const char *mark = n > 0 ? word_after(words, n, MARK) : NULL;
+
+    return mark != NULL && strstr(words, "qemu-nbd") != NULL && is_meant(mark, tag, keep);
+}
+
+/* Looks at one process, and again when it is held: its number may have been given anew. */
+static void end_if_meant(struct ending *e, const char *pid, const char *tag,
+                         const struct blk_keep *keep)
+{
+    char words[4096];
+    size_t n = command_of(pid, words, sizeof(words));
+    int fd;
+
+    if (!is_export(words, n, tag, keep)) {
+        return;
+    }
+    fd = (int)syscall(SYS_pidfd_open, atoi(pid), 0);
+    if (fd < 0) {
+        if (errno != ESRCH) {
+            log_warn("qemu-nbd %s cannot be ended: %s", pid, strerror(errno));
+        }
+        return;
+    }
+    n = command_of(pid, words, sizeof(words));
+    if (!is_export(words, n, tag, keep) || !is_trusted(pid) ||
+        !ask_to_end(e, (pid_t)atoi(pid), fd, word_after(words, n, "--connect="))) {
+        close(fd);
+    }
+}
+
+/* Calls act(), if there is one, for each directory that is meant; how many there are. */
+static unsigned int each_export(const char *tag, const struct blk_keep *keep,
+                                void (*act)(const char *path))
+{
+    unsigned int count = 0;
     struct dirent *e;
     char path[400];
     DIR *dir = opendir(NBD_DIR);
@@ -361,10 +441,36 @@ void nbd_detach(const char *tag, const struct blk_keep *keep)
     while (dir != NULL && (e = readdir(dir)) != NULL) {
         if (e->d_name[0] != '.' && tag_fits(e->d_name, tag, keep)) {
             snprintf(path, sizeof(path), NBD_DIR "/%s", e->d_name);
-            end_export(path);
+            count++;
+            if (act != NULL) {
+                act(path);
+            }
         }
     }
     if (dir != NULL) {
         closedir(dir);
     }
+    return count;
+}
+
+void nbd_detach(const char *tag, const struct blk_keep *keep)
+{
+    struct ending ending = { 0 };
+    struct dirent *e;
+    DIR *dir;
+
+    if (each_export(tag, keep, NULL) == 0) {
+        return; /* most guests have none: no need to read about all processes */
+    }
+    dir = opendir("/proc");
+    while (dir != NULL && (e = readdir(dir)) != NULL) {
+        if (isdigit((unsigned char)e->d_name[0])) {
+            end_if_meant(&ending, e->d_name, tag, keep);
+        }
+    }
+    if (dir != NULL) {
+        closedir(dir);
+    }
+    wait_ended(&ending);
+    each_export(tag, keep, remove_dir);
 }

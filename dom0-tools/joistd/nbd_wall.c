@@ -100,18 +100,24 @@ static int separate(const char *own)
 /* --- user and rights ---------------------------------------------------------------------------
  */
 
+void nbd_wall_user(const char *name, uid_t *uid, gid_t *gid)
+{
+    const struct passwd *user = getpwnam(name);
+
+    user = user != NULL ? user : getpwnam("nobody");
+    *uid = user != NULL ? user->pw_uid : NOBODY;
+    *gid = user != NULL ? user->pw_gid : NOBODY;
+}
+
 static int change_user(const char *name)
 {
     struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
     struct __user_cap_data_struct caps[2] = { 0 };
-    const struct passwd *user = getpwnam(name);
     unsigned long cap;
     uid_t uid;
     gid_t gid;
 
-    user = user != NULL ? user : getpwnam("nobody");
-    uid = user != NULL ? user->pw_uid : NOBODY;
-    gid = user != NULL ? user->pw_gid : NOBODY;
+    nbd_wall_user(name, &uid, &gid);
     for (cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++) {
         if ((KEPT >> cap & 1) == 0 && prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) != 0) {
             return -errno;

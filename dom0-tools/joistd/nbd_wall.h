@@ -3,6 +3,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 struct nbd_wall {
     const char *image; /* written if the export is, and nothing else but: */
@@ -12,6 +13,9 @@ struct nbd_wall {
     const char *user; /* whom it becomes; "nobody" if there is no such user */
     bool is_landlock_needed;
 };
+
+/* Whom a process walled in becomes: the user of that name, or "nobody". */
+void nbd_wall_user(const char *name, uid_t *uid, gid_t *gid);
 
 /* Whether this kernel has Landlock and has it switched on. */
 bool nbd_wall_has_landlock(void);

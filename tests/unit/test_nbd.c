@@ -81,9 +81,8 @@ static void time_limit(void **state)
     assert_int_equal(waitpid(-1, NULL, WNOHANG), -1); /* none is left */
 }
 
-/* Two processes that look like qemu-nbd; the one meant ends, and what it claims to serve, which is
-   no nbd device of its own, is not touched. */
-static pid_t pretend(const char *tag, const char *node)
+/* A process of that user that looks like qemu-nbd. */
+static pid_t pretend_as(uid_t user, const char *script, const char *tag, const char *node)
 {
     char mark[160];
     char device[96];
@@ -94,13 +93,19 @@ static pid_t pretend(const char *tag, const char *node)
     snprintf(device, sizeof(device), "--connect=%s", node);
     pid = fork();
     if (pid == 0) {
-        if (pipe(ends) == 0 && dup2(ends[0], 0) == 0) { /* its own other end: it waits for ever */
-            execlp("sh", "qemu-nbd", "-c", "read word", device, mark, (char *)NULL);
+        if (pipe(ends) == 0 && dup2(ends[0], 0) == 0 && /* its own other end: it waits for ever */
+            (user == geteuid() || setresuid(user, user, user) == 0)) {
+            execlp("sh", "qemu-nbd", "-c", script, device, mark, (char *)NULL);
         }
         _exit(1);
     }
     assert_true(pid > 0);
     return pid;
+}
+
+static pid_t pretend(const char *tag, const char *node)
+{
+    return pretend_as(geteuid(), "read word", tag, node);
 }
 
 static bool has_begun(pid_t pid)
@@ -117,6 +122,64 @@ static bool has_begun(pid_t pid)
     return n > 8 && strncmp(words, "qemu-nbd", 8) == 0;
 }
 
+/* Those of another user are none of ours, however they look, and nobody waits for them; ours are
+   waited for together, not one after the other, and killed then. */
+static void ends_together(void **state)
+{
+    enum { OURS = 3, ALL = 5 };
+    static const char stubborn[] = "trap '' TERM; echo >&2; while :; do read word; done";
+    char tag[64];
+    char dir[128];
+    char byte;
+    pid_t pid[ALL];
+    int ready[2];
+    uint64_t t;
+    int i;
+    (void)state;
+
+    mkdir("/run/joist", 0755);
+    mkdir(NBD_DIR, 0700);
+    if (access(NBD_DIR, W_OK) != 0 || geteuid() != 0 || access("/proc/self/status", R_OK) != 0) {
+        skip();
+    }
+    assert_int_equal(pipe(ready), 0);
+    snprintf(dir, sizeof(dir), NBD_DIR "/joist:unit-test-%d:7", (int)getpid());
+    assert_int_equal(mkdir(dir, 0700), 0);
+    snprintf(tag, sizeof(tag), "joist:unit-test-%d:7", (int)getpid());
+    for (i = 0; i < ALL; i++) {
+        int kept = dup(2);
+
+        dup2(ready[1], 2);
+        pid[i] = pretend_as(i < OURS ? 0 : 12345, stubborn, tag, "/dev/null");
+        dup2(kept, 2);
+        close(kept);
+        assert_int_equal(read(ready[0], &byte, 1), 1); /* it ignores SIGTERM from now on */
+    }
+    t = evloop_now_ms();
+    nbd_detach(tag, NULL);
+    t = evloop_now_ms() - t;
+    assert_in_range(t, 9900, 13000);
+    for (i = 0; i < OURS; i++) {
+        assert_int_equal(waitpid(pid[i], NULL, 0), pid[i]);
+    }
+    assert_true(access(dir, F_OK) != 0);
+    assert_int_equal(mkdir(dir, 0700), 0);
+    t = evloop_now_ms();
+    nbd_detach(tag, NULL); /* only the others are left */
+    assert_in_range(evloop_now_ms() - t, 0, 2000);
+    for (i = OURS; i < ALL; i++) {
+        assert_int_equal(waitpid(pid[i], NULL, WNOHANG), 0);
+        kill(pid[i], SIGKILL);
+        assert_int_equal(waitpid(pid[i], NULL, 0), pid[i]);
+    }
+    close(ready[0]);
+    close(ready[1]);
+    rmdir(NBD_DIR);
+    rmdir("/run/joist");
+}
+
+/* Two processes that look like qemu-nbd; the one meant ends, and what it claims to serve, which is
+   no nbd device of its own, is not touched. */
 static void ends_its_own(void **state)
 {
     char node[] = "/tmp/joist-nbd-XXXXXX";
@@ -204,9 +267,9 @@ static void landlock_needed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(output),          cmocka_unit_test(before),
-        cmocka_unit_test(time_limit),      cmocka_unit_test(ends_its_own),
-        cmocka_unit_test(landlock_needed),
+        cmocka_unit_test(output),        cmocka_unit_test(before),
+        cmocka_unit_test(time_limit),    cmocka_unit_test(ends_its_own),
+        cmocka_unit_test(ends_together), cmocka_unit_test(landlock_needed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
