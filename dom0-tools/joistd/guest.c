@@ -79,8 +79,7 @@ struct guest *guest_create(struct joistd *d, const struct config *c, json_t *set
     g->state = GUEST_BUILDING;
     rc = state_save(g);
     if (rc != 0) {
-        fail_set(f, rc, "create", c->name, "its state cannot be saved in %s: %s", d->state_dir,
-                 strerror(-rc));
+        state_unsaved(g, rc, "create", f);
     } else if ((rc = life_build(g)) != 0) {
         fail_set(f, rc, "create", c->name, "no child process: %s", strerror(-rc));
     }
@@ -123,28 +122,41 @@ struct guest *guest_destroy_foreign(struct joistd *d, const char *name,
     return g;
 }
 
+static void set_name(struct guest *g, const char *name)
+{
+    snprintf(g->config.name, sizeof(g->config.name), "%s", name);
+    if (g->settings != NULL) {
+        json_object_set_new(g->settings, "name", json_string(name));
+    }
+}
+
+/* First what a full disk can refuse, while nobody else has seen the new name. */
 int guest_rename(struct guest *g, const char *name, struct fail *f)
 {
-    struct fail store = { 0 };
+    char former[sizeof(g->config.name)];
     int rc = config_check_name(name, f);
 
     if (rc != 0) {
         return rc;
     }
+    snprintf(former, sizeof(former), "%s", g->config.name);
+    set_name(g, name);
+    rc = state_save(g);
+    if (rc != 0) {
+        set_name(g, former);
+        return state_unsaved(g, rc, "rename", f);
+    }
     if (g->domid >= 0 && g->d->store != NULL) {
         rc = skeleton_rename(g->d->store, (uint16_t)g->domid, g->config.uuid_text, name,
                              STORE_TIMEOUT);
-        if (rc != 0) {
-            fail_set(&store, rc, "rename", g->config.name, "the store refuses: %s", strerror(-rc));
-            *f = store;
-            return rc;
-        }
     }
-    snprintf(g->config.name, sizeof(g->config.name), "%s", name);
-    if (g->settings != NULL) {
-        json_object_set_new(g->settings, "name", json_string(name));
+    if (rc != 0) {
+        set_name(g, former);
+        state_save(g);
+        fail_set(f, rc, "rename", former, "the store refuses: %s", strerror(-rc));
+        fail_remedy(f, "see whether joist-stored runs");
     }
-    return state_save(g);
+    return rc;
 }
 
 /* The second half of a rename-restart: a fresh guest with the name that the kept one had.  The kept
@@ -204,6 +216,7 @@ static void rename_and_restart(struct guest *g)
     fail_text(&f, line, sizeof(line));
     log_error("%s: not restarted: %s", g->again, line);
     g->again[0] = '\0';
+    state_save(g); /* kept, and nothing to come */
 }
 
 static enum end_action action_for(const struct guest *g, int reason)

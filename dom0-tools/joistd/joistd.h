@@ -139,6 +139,8 @@ int work_open(struct dev_work *w, const struct guest *g, struct fail *f);
 
 /* One file per guest; replaced as a whole.  0 or a negative errno. */
 int state_save(const struct guest *g);
+/* Fills in the failure of that; returns the code. */
+int state_unsaved(const struct guest *g, int code, const char *phase, struct fail *f);
 void state_remove(const struct guest *g);
 /* Calls guest_adopt() for each saved guest that can be read. */
 void state_load_all(struct joistd *d);

@@ -282,6 +282,8 @@ static void build_done(struct job *j, json_t *report)
     struct guest *g = guest_of(j);
     json_t *error = json_object_get(report, "error");
     struct fail f = { 0 };
+    bool is_restart = g->is_restart_due;
+    int rc;
 
     if (report == NULL || (error == NULL && !json_is_integer(json_object_get(report, "domid")))) {
         fail_set(&f, -ECANCELED, "create", g->config.name, "the builder ended without a report");
@@ -309,20 +311,22 @@ static void build_done(struct job *j, json_t *report)
         life_end(g);
         return;
     }
-    if (!g->is_paused_start) {
-        int rc = host_unpause(g->d->h, (uint16_t)g->domid);
-
-        if (rc != 0) {
-            fail_set(&f, rc, "start", g->config.name, "the hypervisor refuses: %s",
-                     joist_strerror(rc));
-            build_failed_for_good(g, &f);
-            life_end(g);
-            return;
-        }
+    rc = g->is_paused_start ? 0 : host_unpause(g->d->h, (uint16_t)g->domid);
+    if (rc != 0) {
+        fail_set(&f, rc, "start", g->config.name, "the hypervisor refuses: %s", joist_strerror(rc));
+    } else {
+        /* A daemon that takes over removes one that is said to be built still, at some other time.
+           A restart, which nobody waits for, it would begin again: that goes on. */
+        g->state = GUEST_RUNNING;
+        rc = state_save(g);
+        rc = rc != 0 && !is_restart ? state_unsaved(g, rc, "create", &f) : 0;
     }
-    g->state = GUEST_RUNNING;
+    if (rc != 0) {
+        build_failed_for_good(g, &f);
+        life_end(g);
+        return;
+    }
     screen_begin(g);
-    state_save(g);
     log_info("%s: started as domain %d", g->config.name, g->domid);
     api_event(g->d, g, EVENT_STARTED, NULL);
 }

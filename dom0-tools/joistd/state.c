@@ -88,6 +88,13 @@ int state_save(const struct guest *g)
     return rc;
 }
 
+int state_unsaved(const struct guest *g, int code, const char *phase, struct fail *f)
+{
+    fail_set(f, code, phase, g->config.name, "its state cannot be saved in %s: %s", g->d->state_dir,
+             strerror(-code));
+    return fail_remedy(f, "see whether that file system is full");
+}
+
 void state_remove(const struct guest *g)
 {
     char path[512];

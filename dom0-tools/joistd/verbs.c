@@ -428,6 +428,11 @@ static json_t *verb_rename(struct call *c)
         check_name_free(c, "rename", name, c->target.info) != 0) {
         return NULL;
     }
+    if (c->d->store == NULL) {
+        fail_set(c->f, -ENOTCONN, "rename", c->target.name, "the store cannot be reached");
+        fail_remedy(c->f, "see whether joist-stored runs");
+        return NULL;
+    }
     if (c->target.guest == NULL) { /* another toolstack's: only the store knows its name */
         g.domid = c->target.info->domain;
         snprintf(g.config.name, sizeof(g.config.name), "%.63s", c->target.name);

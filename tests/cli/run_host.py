@@ -497,6 +497,47 @@ def t_unsaved(rig):
     rig.until("clean state", lambda: rig.state() == before)
 
 
+def t_rename_unsaved(rig):
+    """A name that cannot be saved (a full disk) is given to nobody, and the answer says why; a new guest that cannot be saved as
+    running is ended again."""
+    before = rig.state()
+    g = rig.joist(f"create {rig.dir}/guest.cfg name=a")
+    place = f"{rig.dir}/state/{g['uuid']}.new"
+    named = rig.state()
+    os.mkdir(place)                                     # nothing can be written there
+    code, _, err = rig.run("joist rename a b")
+    assert code == 1 and re.match(rf"joist: rename: a: its state cannot be saved in {rig.dir}/state: Is a directory; see whether "
+                                  "that file system is full$", err), (code, err)
+    os.rmdir(place)
+    assert rig.state() == named
+    assert rig.joist("domid a")["domid"] == g["domid"] and rig.run("joist domid b")[0] == 1
+    rig.joist("rename a b")
+    store = Store(rig.store)
+    assert store.ask(2, f"/local/domain/{g['domid']}/name")[1] == b"b"
+    assert json.loads(rig.saved()[g["uuid"] + ".json"])["settings"]["name"] == "b"
+    rig.kill("joist-stored")                            # the other half: the store does not take it, the file has the old name again
+    saved = rig.saved()
+    code, _, err = rig.run("joist rename b c")
+    assert code == 1 and re.match(r"joist: rename: b: the store refuses: .*; see whether joist-stored runs$", err), (code, err)
+    assert rig.saved() == saved and rig.joist("domid b")["domid"] == g["domid"]
+    rig.restart("joist-stored")
+    rig.until("reconnect", lambda: rig.run("joist rename b b")[0] == 0)
+    rig.joist("destroy b")
+    rig.until("clean state", lambda: rig.state() == before)
+    rig.fakectl("hold", "1")
+    uuid = "01234567-89ab-cdef-0123-456789abcdef"
+    with subprocess.Popen([rig.bin + "/joist", "create", rig.dir + "/guest.cfg", f"uuid={uuid}"], env=rig.env,
+                          stderr=subprocess.PIPE) as p:
+        rig.until("building", lambda: '"guest_state":"building"' in rig.run("joist --json list web")[1].replace(" ", ""))
+        os.mkdir(f"{rig.dir}/state/{uuid}.new")
+        rig.fakectl("hold", "0")
+        assert p.wait(WAIT) == 1
+        err = p.stderr.read().decode()
+    os.rmdir(f"{rig.dir}/state/{uuid}.new")
+    assert re.match(r"joist: create: web: its state cannot be saved in .*: Is a directory; ", err), err
+    rig.until("clean state", lambda: rig.state() == before)
+
+
 def t_landlock(rig):
     """--landlock: its two words, and no other."""
     for word, want in (("require", 0), ("if-there", 0), ("maybe", 2)):
@@ -1040,7 +1081,7 @@ TESTS = [("table-complete", t_table_is_complete), ("help", rows_of(table.HELP)),
          ("store-nodes", t_store_nodes), ("failures", t_failures_leave_nothing), ("ends", t_ends),
          ("crash-at-once", t_crash_at_once), ("waiting", t_waiting), ("joistd-killed", t_joistd_killed),
          ("rename-restart-killed", t_rename_restart_killed),
-         ("backend", t_backend), ("unsaved", t_unsaved), ("landlock", t_landlock), ("backend-silent", t_backend_silent),
+         ("backend", t_backend), ("unsaved", t_unsaved), ("rename-unsaved", t_rename_unsaved), ("landlock", t_landlock), ("backend-silent", t_backend_silent),
          ("backend-daemon", t_backend_daemon), ("backend-closed-late", t_backend_closed_late),
          ("stored-killed", t_stored_killed), ("cycles", t_cycles), ("protocol", t_protocol), ("screen", t_screen),
          ("channels", t_channels), ("console-waits", t_console_waits)]
