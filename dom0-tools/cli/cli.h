@@ -71,6 +71,9 @@ bool get_flag(const json_t *o, const char *key);
 
 /* console.c: attaches the terminal to console `number`; an exit code. */
 int console_attach(struct cli *c, const char *domain, int number, int escape);
+/* Opens the pseudo-terminal that joistd names, in raw mode; -ENOTTY if it is anything else, which
+   is then left alone. */
+int terminal_open(const char *path);
 /* The code of the escape character given by -e ("^X" or "X"); -1 if it is written neither way. */
 int escape_of(const struct parsed *p);
 

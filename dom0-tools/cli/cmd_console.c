@@ -11,6 +11,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -20,6 +22,9 @@
 #define RETRY_MS    50    /* between questions while there is no terminal */
 #define QUIET_MS    500   /* after the end of the input, silence for so long ends it */
 #define PATIENCE_MS 15000 /* how long there may be none without joistd saying why */
+
+#define PTS_MAJOR  136 /* Unix98 pseudo-terminals, as Linux numbers them */
+#define PTS_MAJORS 8
 
 struct attached {
     struct cli *c;
@@ -66,23 +71,62 @@ static void detach_tty(struct attached *a)
     a->tty = -1;
 }
 
-static void open_tty(struct attached *a, const char *path)
+/* The terminals of consoles are called so, and to open anything else as root could do something. */
+static bool is_terminal_path(const char *path)
+{
+    static const char dir[] = "/dev/pts/";
+    size_t n = strlen(dir);
+    size_t digits = strncmp(path, dir, n) == 0 ? strspn(path + n, "0123456789") : 0;
+
+    return digits > 0 && digits <= 10 && path[n + digits] == '\0';
+}
+
+int terminal_open(const char *path)
 {
     struct termios raw;
-    int fd = open(path, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+    struct stat st;
+    int fd;
 
+    if (!is_terminal_path(path)) {
+        return -ENOTTY;
+    }
+    fd = open(path, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0) {
-        snprintf(a->last, sizeof(a->last), "console: %s: %s cannot be opened: %s", a->domain, path,
-                 strerror(errno));
-        return;
+        return -errno;
+    }
+    if (fstat(fd, &st) != 0 || !S_ISCHR(st.st_mode) || major(st.st_rdev) < PTS_MAJOR ||
+        major(st.st_rdev) >= PTS_MAJOR + PTS_MAJORS) {
+        close(fd);
+        return -ENOTTY;
     }
     if (tcgetattr(fd, &raw) == 0) {
         cfmakeraw(&raw);
         tcsetattr(fd, TCSANOW, &raw);
     }
+    return fd;
+}
+
+/* Opens the guest's terminal in place of the one before; false if it can be none, ever. */
+static bool open_tty(struct attached *a, const char *path)
+{
+    int fd = terminal_open(path);
+
+    if (fd == -ENOTTY) {
+        snprintf(a->last, sizeof(a->last),
+                 "console: %s: its terminal is said to be %.64s, which is no pseudo-terminal: it "
+                 "is not opened",
+                 a->domain, path);
+        return false;
+    }
+    if (fd < 0) {
+        snprintf(a->last, sizeof(a->last), "console: %s: %s cannot be opened: %s", a->domain, path,
+                 strerror(-fd));
+        return true;
+    }
     detach_tty(a);
     a->tty = fd;
     snprintf(a->path, sizeof(a->path), "%s", path);
+    return true;
 }
 
 /* What joistd says about the guest's terminal. */
@@ -90,7 +134,7 @@ enum answer {
     ANSWER_TTY,  /* there is one; a->tty is open if that worked */
     ANSWER_WAIT, /* not now, but there may be one soon */
     ANSWER_BUSY, /* not until the guest is built, however long that takes */
-    ANSWER_GONE, /* there is none, and none will come: the guest is no more */
+    ANSWER_GONE, /* there is none, and none will come: the guest is no more, or it is no terminal */
     ANSWER_LOST, /* joistd cannot be reached */
 };
 
@@ -125,10 +169,9 @@ static enum answer ask(struct attached *a)
                  "console: %s: it has no terminal; see whether joist-consoled runs", a->domain);
         answer = ANSWER_WAIT;
     } else {
-        if (a->tty < 0 || strcmp(tty, a->path) != 0) {
-            open_tty(a, tty);
-        }
-        answer = ANSWER_TTY;
+        bool is_good = (a->tty >= 0 && strcmp(tty, a->path) == 0) || open_tty(a, tty);
+
+        answer = is_good ? ANSWER_TTY : ANSWER_GONE;
     }
     json_decref(reply);
     return answer;

@@ -5,14 +5,12 @@
  * gone.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <termios.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
@@ -61,24 +59,17 @@ static bool open_tty(struct running *r)
 {
     int *tty = &r->stream.tty;
     json_t *reply = NULL;
-    const char *path;
-    struct termios raw;
     unsigned int waited;
 
     for (waited = 0; waited < TTY_WAIT_MS && *tty < 0 && !work_is_stopped();
          waited += TTY_STEP_MS) {
         if (about(r, "console", &reply)) {
-            path = get_text(json_object_get(reply, "result"), "tty");
-            *tty = path[0] != '\0' ? open(path, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC) : -1;
+            *tty = terminal_open(get_text(json_object_get(reply, "result"), "tty"));
         }
         json_decref(reply);
         if (*tty < 0) {
             poll(NULL, 0, TTY_STEP_MS);
         }
-    }
-    if (*tty >= 0 && tcgetattr(*tty, &raw) == 0) {
-        cfmakeraw(&raw);
-        tcsetattr(*tty, TCSANOW, &raw);
     }
     return *tty >= 0;
 }

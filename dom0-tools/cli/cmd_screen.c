@@ -75,7 +75,7 @@ static void print_device(const json_t *d)
     const char *ref = get_text(front, is_channel ? "ring-ref" : "page-ref");
     const char *port = get_text(front, is_channel ? "port" : "event-channel");
     const char *place =
-        get_text(nodes, "path")[0] != '\0' ? get_text(nodes, "path") : get_text(front, "tty");
+        get_text(nodes, "path")[0] != '\0' ? get_text(nodes, "path") : get_text(nodes, "tty");
 
     printf("%-3lld %-3lld %-5lld %-6s %-9s %-10s %s\n", get_int(d, "id"), get_int(d, "backend_id"),
            get_int(d, "state"), or_dash(port), or_dash(ref), or_dash(get_text(nodes, "connection")),

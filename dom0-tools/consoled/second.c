@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Consoles from number 1 on. What they are is read from /libxl, which the guest cannot write; where
- * their ring is, from the front end's directory, which is the guest's own.
+ * their ring is, from the front end's directory, which is the guest's own. Where their terminal is
+ * stands in both: joist opens as root what it finds, so it looks under /libxl; the other is for
+ * stock tools.
  *
  * Facts: Linux's console front end writes ring-ref (a grant) and port, then state Initialised, and
  * waits for the back end's Connected.
@@ -14,7 +16,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/log.h"
+
 #define NUMBER_MAX 255u
+#define TRIES      10 /* when others change the same nodes */
 
 enum {
     STATE_INITIALISING = 1,
@@ -30,14 +35,24 @@ struct look {
     uint32_t number;
 };
 
+struct node_path {
+    char text[128];
+};
+
+static struct node_path path_of(const struct look *l, const char *format, const char *node)
+{
+    struct node_path path;
+    int n = snprintf(path.text, sizeof(path.text), format, l->domid, l->number);
+
+    (void)snprintf(path.text + n, sizeof(path.text) - (size_t)n, "/%s", node);
+    return path;
+}
+
 static char *get(const struct look *l, const char *format, const char *node)
 {
-    char path[128];
     char *value = NULL;
-    int n = snprintf(path, sizeof(path), format, l->domid, l->number);
 
-    (void)snprintf(path + n, sizeof(path) - (size_t)n, "/%s", node);
-    return store_read(l->g->store, 0, path, &value) == 0 ? value : NULL;
+    return store_read(l->g->store, 0, path_of(l, format, node).text, &value) == 0 ? value : NULL;
 }
 
 static const char front[] = "/local/domain/%u/device/console/%u";
@@ -62,11 +77,61 @@ static long long number_of(const struct look *l, const char *format, const char 
 
 static void put(const struct look *l, const char *format, const char *node, const char *value)
 {
-    char path[128];
-    int n = snprintf(path, sizeof(path), format, l->domid, l->number);
+    (void)store_write(l->g->store, 0, path_of(l, format, node).text, value);
+}
 
-    (void)snprintf(path + n, sizeof(path) - (size_t)n, "/%s", node);
-    (void)store_write(l->g->store, 0, path, value);
+/* In a transaction: written after the device has been taken away it would stay for ever. */
+static int put_own_tty(const struct look *l, const char *tty)
+{
+    struct store *s = l->g->store;
+    char *type = NULL;
+    uint32_t tx;
+    int rc = store_begin(s, &tx);
+
+    if (rc < 0) {
+        return rc;
+    }
+    rc = store_read(s, tx, path_of(l, ours, "connection").text, &type);
+    free(type);
+    if (rc == 0) {
+        rc = store_write(s, tx, path_of(l, ours, "tty").text, tty);
+    }
+    if (rc < 0) {
+        (void)store_end(s, tx, false);
+        return rc;
+    }
+    return store_end(s, tx, true);
+}
+
+static bool is_told(const struct look *l, const char *format, const char *tty)
+{
+    char *known = get(l, format, "tty");
+    bool is_same = tty ? known && strcmp(known, tty) == 0 : !known;
+
+    free(known);
+    return is_same;
+}
+
+/* Tells where the terminal is; NULL: there is none any more. */
+static void publish(const struct look *l, const char *tty)
+{
+    int rc = -EAGAIN;
+
+    if (!tty) {
+        if (!is_told(l, ours, NULL)) {
+            (void)store_rm(l->g->store, 0, path_of(l, ours, "tty").text);
+        }
+        return;
+    }
+    for (int i = 0; rc == -EAGAIN && i < TRIES; i++) {
+        rc = is_told(l, ours, tty) ? 0 : put_own_tty(l, tty);
+    }
+    if (rc < 0 && rc != -ENOENT) {
+        log_warn("cannot write %s: %s", path_of(l, ours, "tty").text, joist_strerror(rc));
+    }
+    if (rc == 0 && !is_told(l, front, tty)) {
+        put(l, front, "tty", tty);
+    }
 }
 
 /* The back end's state, unless it is that already or its nodes have gone. */
@@ -113,16 +178,8 @@ static void connect_one(const struct look *l)
         free(path);
         free(connection);
     }
-    if (!c) {
-        put_state(l, STATE_CLOSED);
-        return;
-    }
-    char *known = get(l, front, "tty");
-    if (!c->path && (!known || strcmp(known, c->pty.path) != 0)) {
-        put(l, front, "tty", c->pty.path);
-    }
-    free(known);
-    put_state(l, STATE_CONNECTED);
+    publish(l, c && !c->path ? c->pty.path : NULL);
+    put_state(l, c ? STATE_CONNECTED : STATE_CLOSED);
 }
 
 static void look_at_one(const struct look *l)
@@ -137,6 +194,7 @@ static void look_at_one(const struct look *l)
     if (c) {
         console_free(c);
     }
+    publish(l, NULL); /* also what a daemon that was killed has left */
     if (state == STATE_INITIALISING) {
         put_state(l, STATE_INIT_WAIT);
     } else if (state > 0) {

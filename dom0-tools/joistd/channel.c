@@ -140,12 +140,11 @@ static void channel_nodes(struct dev_nodes *n, const struct dev_env *env, const 
 {
     const struct channel *ch = dev->own;
 
-    (void)env;
     dev_front(n, "type", "xenconsoled");
     dev_front(n, "output", "%s", ch->is_socket ? "socket" : "pty");
     dev_front(n, "name", "%s", ch->name);
     dev_front(n, "limit", "1048576");
-    dev_front(n, "tty", "%s", "");
+    dev_front_fixed(n, env, "tty", ""); /* stock tools open what it names */
     dev_back(n, "name", "%s", ch->name);
     dev_back(n, "connection", "%s", ch->is_socket ? "socket" : "pty");
     if (ch->is_socket) {

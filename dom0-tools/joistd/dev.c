@@ -724,9 +724,13 @@ json_t *dev_list(struct store *s, const struct dev_class *class, uint16_t domid)
         uint16_t backend = find_paths(&w, class, id, &p);
         json_t *nodes = nodes_of(&w, p.back);
         json_t *front = nodes_of(&w, p.front);
+        char tty[64];
         const char *back_state = json_string_value(json_object_get(nodes, "state"));
         const char *front_state = json_string_value(json_object_get(front, "state"));
 
+        if (class->kind == DEV_CONSOLE && dev_get(&w, p.priv, "tty", tty, sizeof(tty))) {
+            json_object_set_new(nodes, "tty", json_string(tty));
+        }
         json_array_append_new(
             out, json_pack("{s:i, s:i, s:i, s:i, s:s, s:o, s:o}", "id", (int)id, "backend_id",
                            (int)backend, "state", back_state != NULL ? atoi(back_state) : 0,

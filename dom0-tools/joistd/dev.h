@@ -133,6 +133,9 @@ struct dev_env {
 /* Adds a node in the front end's directory. */
 void dev_front(struct dev_nodes *n, const char *node, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/* The same for a node that the guest may read, not write. */
+void dev_front_fixed(struct dev_nodes *n, const struct dev_env *env, const char *node,
+                     const char *value);
 /* Adds a node in the back end's directory and in the private copy. */
 void dev_back(struct dev_nodes *n, const char *node, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

@@ -134,6 +134,15 @@ void dev_front(struct dev_nodes *n, const char *node, const char *format, ...)
     va_end(ap);
 }
 
+void dev_front_fixed(struct dev_nodes *n, const struct dev_env *env, const char *node,
+                     const char *value)
+{
+    char perms[32];
+
+    snprintf(perms, sizeof(perms), "n0,r%u", env->domid);
+    put(n, n->at.front, node, strdup(value), perms);
+}
+
 void dev_private(struct dev_nodes *n, const char *node, const char *format, ...)
 {
     va_list ap;

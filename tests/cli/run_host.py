@@ -942,6 +942,32 @@ def t_console_waits(rig):
     rig.run("joist destroy web")
 
 
+def t_console_traps(rig):
+    """joist console opens a pseudo-terminal and nothing else, whatever it is told; a channel's by what the guest cannot write."""
+    dom = rig.joist(f"create {rig.dir}/guest.cfg 'channel=[\"name=a,connection=pty\"]'")["domid"]
+    store = Store(rig.store)
+    trap = rig.dir + "/trap"
+    os.mkfifo(trap)
+    store.write(f"/local/domain/{dom}/device/console/1/tty", trap)
+    assert "tty" not in rig.joist("console -n 1 web")
+    paths = (trap, "/dev/null", "/dev/pts/../null", "/dev/pts/ptmx", "/dev/pts/", "relative", "/dev/pts/1x", "/dev/pts/12345678901")
+    for option, node in (("-n 1", f"/libxl/{dom}/device/console/1/tty"), ("", f"/local/domain/{dom}/console/tty")):
+        for path in paths:
+            store.write(node, path)
+            assert rig.joist(f"console {option} web")["tty"] == path
+            code, out, err = rig.run(f"joist console {option} web")
+            want = f"joist: console: web: its terminal is said to be {path}, which is no pseudo-terminal: it is not opened\n"
+            assert (code, out, err) == (1, "", want), (code, out, err)
+    # who may write: nobody but the control domain; a guest's directory has one node that it cannot change
+    for node, owner in ((f"/local/domain/{dom}/console/tty", f"n0 r{dom} "), (f"/libxl/{dom}/device/console/1/tty", "n0 "),
+                        (f"/local/domain/{dom}/device/console/1/tty", f"n0 r{dom} "),
+                        (f"/local/domain/{dom}/device/console/1/type", f"n{dom} r0 ")):
+        assert store.ask(3, node)[1].decode().replace("\0", " ") == owner, (node, store.ask(3, node))
+    store.close()
+    rig.joist("destroy web")
+    return f"{2 * len(paths)} refused"
+
+
 def t_channels(rig):
     """channel=: the console daemon connects to what the guest's driver writes, follows its states, and lets go."""
     if not has_terminals():
@@ -972,7 +998,15 @@ def t_channels(rig):
     state(1, 4)
     tty = store.ask(2, f"{front}/1/tty")[1].decode()
     assert os.path.exists(tty) and os.readlink(rig.dir + "/link/c-1") == tty
+    told = f"/libxl/{dom}/device/console/1/tty"
+    assert rig.joist("console -n 1 c")["tty"] == tty and store.ask(2, told)[1].decode() == tty
+    # joist opens as root what it is told: no node that the guest can write says it
+    assert store.ask(3, f"{front}/1/tty")[1] == f"n0\0r{dom}\0".encode()
+    assert store.ask(3, told)[1] == b"n0\0"
+    store.write(f"{front}/1/tty", "/dev/null")          # as if the guest could
     assert rig.joist("console -n 1 c")["tty"] == tty
+    assert rig.joist("channel-list c")[0]["devices"][0]["nodes"]["tty"] == tty
+    rig.until("the tty for stock tools", lambda: store.ask(2, f"{front}/1/tty")[1].decode() == tty)
     connect(2, "1")
     state(2, 4)
     with socket.socket(socket.AF_UNIX) as s:
@@ -992,6 +1026,11 @@ def t_channels(rig):
     store.write(f"{front}/2/state", "5")
     state(2, 6)
     rig.until("the end of the socket", lambda: not os.path.exists(rig.dir + "/b.sock"))
+    assert store.ask(2, told)[0] == 2
+    store.write(f"{front}/1/state", "5")
+    state(1, 6)
+    rig.until("no terminal", lambda: store.ask(2, told)[0] != 2)
+    assert "tty" not in rig.joist("console -n 1 c")
     store.close()
     rig.joist("destroy c")
     rig.until("no console", lambda: not [n for n in rig.state()["store"] if f"console/{dom}" in n])
@@ -1084,7 +1123,7 @@ TESTS = [("table-complete", t_table_is_complete), ("help", rows_of(table.HELP)),
          ("backend", t_backend), ("unsaved", t_unsaved), ("rename-unsaved", t_rename_unsaved), ("landlock", t_landlock), ("backend-silent", t_backend_silent),
          ("backend-daemon", t_backend_daemon), ("backend-closed-late", t_backend_closed_late),
          ("stored-killed", t_stored_killed), ("cycles", t_cycles), ("protocol", t_protocol), ("screen", t_screen),
-         ("channels", t_channels), ("console-waits", t_console_waits)]
+         ("channels", t_channels), ("console-traps", t_console_traps), ("console-waits", t_console_waits)]
 
 
 def run_test(name, test, bin_dir):
