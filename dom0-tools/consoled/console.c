@@ -34,6 +34,11 @@ static char *file_name(const char *name)
     return out;
 }
 
+struct log_limit *console_limit(struct consoled *d, uint16_t domid)
+{
+    return &d->limits[domid % CONSOLE_LIMITS];
+}
+
 struct console *console_find(struct consoled *d, uint16_t domid, uint32_t number)
 {
     struct console *c = d->consoles;
@@ -77,7 +82,8 @@ static void broken(struct console *c)
 {
     static const char text[] = "\r\n(console ring inconsistent: not read any more)\r\n";
 
-    log_warn("domain %u: its console ring makes no sense: not served any more", c->domid);
+    log_limited(console_limit(c->daemon, c->domid), LOG_LEVEL_WARN,
+                "domain %u: its console ring makes no sense: not served any more", c->domid);
     c->is_broken = true;
     show(c, (const uint8_t *)text, sizeof(text) - 1);
 }
@@ -298,15 +304,17 @@ static int open_outside(struct console *c)
 /* What a terminal has besides: a log, and a link by name. */
 static void open_records(struct console *c)
 {
-    const struct consoled *d = c->daemon;
+    struct consoled *d = c->daemon;
+    struct log_limit *limit = console_limit(d, c->domid);
     int rc = logfile_open(&c->log, d->log_dir, c->name, d->log_budget);
 
     if (rc < 0) {
-        log_warn("console log of %s: %s: nothing is logged", c->name, joist_strerror(rc));
+        log_limited(limit, LOG_LEVEL_WARN, "console log of %s: %s: nothing is logged", c->name,
+                    joist_strerror(rc));
     }
     rc = console_link(c->pty.path, d->link_dir, c->name);
     if (rc < 0) {
-        log_warn("console link of %s: %s", c->name, joist_strerror(rc));
+        log_limited(limit, LOG_LEVEL_WARN, "console link of %s: %s", c->name, joist_strerror(rc));
     }
 }
 
@@ -331,8 +339,9 @@ struct console *console_open(struct consoled *d, const struct console_place *pla
         rc = open_outside(c);
     }
     if (rc < 0) {
-        log_warn("console %u of domain %u%s%s: %s", c->number, c->domid, c->path ? ", " : "",
-                 c->path ? c->path : "", joist_strerror(rc));
+        log_limited(console_limit(d, c->domid), LOG_LEVEL_WARN, "console %u of domain %u%s%s: %s",
+                    c->number, c->domid, c->path ? ", " : "", c->path ? c->path : "",
+                    joist_strerror(rc));
         unmap_ring(c);
         free(c->path);
         free(c->name);

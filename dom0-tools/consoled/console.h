@@ -20,6 +20,7 @@
 #include "abi/io.h"
 #include "common/buf.h"
 #include "common/evloop.h"
+#include "common/log.h"
 #include "consoled/logfile.h"
 #include "consoled/pty.h"
 #include "libjoist/joist.h"
@@ -27,6 +28,8 @@
 #define CONSOLE_PERIOD_MS 100
 #define CONSOLE_ALLOWANCE 12288u /* bytes of output per period and guest */
 #define CONSOLE_BACKLOG   65536u /* newest output kept for a terminal that nobody reads */
+
+#define CONSOLE_LIMITS 256u /* log limits; domains share one whose ids are that far apart */
 
 struct consoled {
     struct joist *xen;
@@ -37,6 +40,7 @@ struct consoled {
     const char *log_dir;
     const char *link_dir;
     uint64_t log_budget;
+    struct log_limit limits[CONSOLE_LIMITS];
 };
 
 struct console {
@@ -71,6 +75,9 @@ struct console_place {
     const char *path; /* of a channel's socket, or NULL */
 };
 
+/* Of lines that the guest can cause. It outlives a console that cannot be opened again and again.
+ */
+struct log_limit *console_limit(struct consoled *d, uint16_t domid);
 /* Connects to a guest's console. NULL with a line in the log when its ring or terminal cannot be
    had. */
 struct console *console_open(struct consoled *d, const struct console_place *place);

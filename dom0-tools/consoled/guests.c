@@ -58,7 +58,8 @@ static void publish(struct guests *g, const struct console *c)
         (void)snprintf(path, sizeof(path), "/local/domain/%u/console/tty", c->domid);
         int rc = store_write(g->store, 0, path, c->pty.path);
         if (rc < 0) {
-            log_warn("cannot write %s: %s", path, joist_strerror(rc));
+            log_limited(console_limit(g->daemon, c->domid), LOG_LEVEL_WARN, "cannot write %s: %s",
+                        path, joist_strerror(rc));
         }
     }
     free(known);

@@ -40,18 +40,19 @@ int logfile_open(struct logfile *l, const char *dir, const char *name, uint64_t 
 
 static void rotate(struct logfile *l)
 {
+    static struct log_limit limit; /* any guest fills its file as often as it likes */
     char old[PATH_MAX];
 
     (void)snprintf(old, sizeof(old), "%s.1", l->path);
     close(l->fd);
     l->fd = -1;
     if (rename(l->path, old) < 0) {
-        log_warn("cannot rotate %s: %s", l->path, strerror(errno));
+        log_limited(&limit, LOG_LEVEL_WARN, "cannot rotate %s: %s", l->path, strerror(errno));
         (void)unlink(l->path);
     }
     int rc = reopen(l);
     if (rc < 0) {
-        log_warn("console log %s: %s", l->path, strerror(-rc));
+        log_limited(&limit, LOG_LEVEL_WARN, "console log %s: %s", l->path, strerror(-rc));
     }
 }
 

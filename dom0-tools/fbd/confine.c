@@ -12,10 +12,12 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <pwd.h>
+#include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -116,6 +118,15 @@ static int drop_user(void)
     return 0;
 }
 
+/* The log is all that it can make longer: a full one is no reason to end. */
+static int limit_files(void)
+{
+    const struct rlimit most = { 2 * LOG_FILE_MAX, 2 * LOG_FILE_MAX };
+
+    (void)signal(SIGXFSZ, SIG_IGN);
+    return setrlimit(RLIMIT_FSIZE, &most) < 0 ? -errno : 0;
+}
+
 int confine(void)
 {
     int rc = geteuid() == 0 ? drop_user() : 0;
@@ -128,6 +139,7 @@ int confine(void)
         chdir("/") < 0) {
         rc = -errno;
     }
+    rc = rc == 0 ? limit_files() : rc;
     rc = rc == 0 ? filter_calls() : rc;
     if (rc < 0) {
         log_error("cannot give up rights: %s", strerror(-rc));

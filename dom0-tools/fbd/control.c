@@ -16,6 +16,8 @@
 #define EVENTS_PER_TURN 64
 #define OUT_MARK        65536u /* a picture goes on when less than this is waiting */
 
+static struct log_limit guest_lines; /* what the guest causes by connecting, and by nonsense */
+
 static void set_events(struct peer *p)
 {
     bool is_busy = p->out.len > 0 || p->shot_line < p->shot.height;
@@ -102,7 +104,7 @@ static void answer_fail(struct peer *p, const char *what, const struct fail *f)
     char text[700];
 
     fail_text(f, text, sizeof(text));
-    log_error("%s", text);
+    log_limited(&guest_lines, LOG_LEVEL_ERROR, "%s", text);
     buf_printf(&p->out, "%s %s\n", what, text);
 }
 
@@ -124,7 +126,8 @@ static void open_screen(struct control *c, struct peer *p, const char *args)
     }
     c->owner = p;
     vnc_show(&c->vnc, &c->fb, has_updates == 0);
-    log_info("screen of %u x %u pixels", c->fb.geometry.width, c->fb.geometry.height);
+    log_limited(&guest_lines, LOG_LEVEL_INFO, "screen of %u x %u pixels", c->fb.geometry.width,
+                c->fb.geometry.height);
     buf_printf(&p->out, "ok vfb %u %u\n", c->fb.geometry.width, c->fb.geometry.height);
 }
 
@@ -163,7 +166,7 @@ static void serve_screen(struct control *c)
             answer_fail(p, "broken vfb", &f);
             set_events(p);
         } else {
-            log_error("screen: %s: %s", f.object, f.cause);
+            log_limited(&guest_lines, LOG_LEVEL_ERROR, "screen: %s: %s", f.object, f.cause);
         }
         return;
     }

@@ -256,7 +256,7 @@ int main(int argc, char **argv)
         return rc < 0 ? 2 : 0;
     }
     (void)snprintf(log_name, sizeof(log_name), "joist-fbd %s", o.name); /* all write to one file */
-    rc = log_open(log_name, o.log);
+    rc = log_open_shared(log_name, o.log);
     if (rc < 0) {
         (void)fprintf(stderr, "joist-fbd: %s: %s\n", o.log, strerror(-rc));
     }

@@ -24,6 +24,8 @@ struct viewer {
     uint64_t since_ms; /* when it came */
 };
 
+static struct log_limit let_go; /* one process has one guest: one limit for each cause will do */
+
 static void library_says(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 static void library_says(const char *format, ...)
@@ -135,8 +137,9 @@ static uint64_t greeting_left(const struct vnc *v, rfbClientPtr cl, uint64_t now
     if (now - w->since_ms < v->greeting_ms) {
         return v->greeting_ms - (now - w->since_ms);
     }
-    log_warn("a viewer is let go: it has not come to an end of its greeting in %u ms",
-             v->greeting_ms);
+    log_limited(&let_go, LOG_LEVEL_WARN,
+                "a viewer is let go: it has not come to an end of its greeting in %u ms",
+                v->greeting_ms);
     rfbCloseClient(cl);
     return 0;
 }
@@ -172,7 +175,8 @@ static void serve(struct vnc *v)
 
         wait = left > 0 && (wait == 0 || left < wait) ? left : wait;
         if (cl->sock >= 0 && cl->scaledScreen != v->screen) {
-            log_warn("a viewer asks for a scaled picture, which is not served");
+            log_limited(&let_go, LOG_LEVEL_WARN,
+                        "a viewer asks for a scaled picture, which is not served");
             rfbCloseClient(cl);
         }
         is_over = is_over || cl->sock < 0;
@@ -245,7 +249,9 @@ void vnc_show(struct vnc *v, struct guestfb *fb, bool must_poll)
 
     v->fb = NULL;
     if (shadow_open(&next, width, height, bytes) < 0) {
-        log_error("no memory for a screen of %u x %u", width, height);
+        static struct log_limit limit;
+
+        log_limited(&limit, LOG_LEVEL_ERROR, "no memory for a screen of %u x %u", width, height);
         return;
     }
     v->fb = fb;
@@ -324,7 +330,10 @@ static void on_listener(struct ev_fd *src, short revents)
         return;
     }
     if (v->client_count >= VNC_CLIENTS_MAX) {
-        log_warn("a viewer is refused: %u are connected", v->client_count);
+        static struct log_limit limit;
+
+        log_limited(&limit, LOG_LEVEL_WARN, "a viewer is refused: %u are connected",
+                    v->client_count);
         close(fd);
         return;
     }

@@ -466,7 +466,9 @@ static void accept_ready(struct ev_fd *src, short revents)
         count++;
     }
     if (fd >= 0 && count >= CONNS_MAX) {
-        log_warn("more than %d clients: one turned away", CONNS_MAX);
+        static struct log_limit limit;
+
+        log_limited(&limit, LOG_LEVEL_WARN, "more than %d clients: one turned away", CONNS_MAX);
         close(fd);
         return;
     }

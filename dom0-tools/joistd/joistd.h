@@ -8,6 +8,7 @@
 
 #include "common/evloop.h"
 #include "common/fail.h"
+#include "common/log.h"
 #include "joistd/config.h"
 #include "joistd/job.h"
 #include "libjoist/joist.h"
@@ -57,6 +58,9 @@ struct guest {
     char former_uuid[37];
     /* rename-restart: the name of the guest to be started in place of this one; empty: none */
     char again[CONFIG_NAME_MAX + 1];
+    /* what it can make us say again and again: by starting anew, by its screen */
+    struct log_limit life_lines;
+    struct log_limit screen_lines;
 };
 
 struct joistd {

@@ -238,7 +238,8 @@ void life_note_end(struct guest *g, const char *reason, const char *text)
                              g->config.uuid_text, "domid", g->domid, "reason", reason, "text", text,
                              "time", (json_int_t)time(NULL));
 
-    log_info("%s (domain %d): %s", g->config.name, g->domid, text);
+    log_limited(&g->life_lines, LOG_LEVEL_INFO, "%s (domain %d): %s", g->config.name, g->domid,
+                text);
     json_array_append_new(g->d->ended, note);
     if (json_array_size(g->d->ended) > ENDED_MAX) {
         json_array_remove(g->d->ended, 0);
@@ -268,7 +269,7 @@ static void build_failed_for_good(struct guest *g, const struct fail *f)
     char line[1024];
 
     fail_text(f, line, sizeof(line));
-    log_error("%s: %s", g->config.name, line);
+    log_limited(&g->life_lines, LOG_LEVEL_ERROR, "%s: %s", g->config.name, line);
     if (g->is_restart_due) {
         life_note_end(g, "restart-failed", line);
     }
@@ -327,7 +328,8 @@ static void build_done(struct job *j, json_t *report)
         return;
     }
     screen_begin(g);
-    log_info("%s: started as domain %d", g->config.name, g->domid);
+    log_limited(&g->life_lines, LOG_LEVEL_INFO, "%s: started as domain %d", g->config.name,
+                g->domid);
     api_event(g->d, g, EVENT_STARTED, NULL);
 }
 
@@ -359,15 +361,16 @@ static void end_done(struct job *j, json_t *report)
 
     if (report == NULL || error != NULL) {
         report_read_fail(error, &f);
-        log_error("%s: destroying failed (%s), trying again", g->config.name,
-                  report != NULL ? f.cause : "no report");
+        log_limited(&g->life_lines, LOG_LEVEL_ERROR, "%s: destroying failed (%s), trying again",
+                    g->config.name, report != NULL ? f.cause : "no report");
         g->timer = (struct ev_timer){ .handler = retry_end, .owner = g };
         evloop_arm(g->d->loop, &g->timer, 1000);
         return;
     }
     if (!json_is_true(json_object_get(report, "gone"))) {
-        log_warn("%s: domain %d is destroyed, but something still holds memory of it",
-                 g->config.name, g->domid);
+        log_limited(&g->life_lines, LOG_LEVEL_WARN,
+                    "%s: domain %d is destroyed, but something still holds memory of it",
+                    g->config.name, g->domid);
     }
     if (!g->is_restart_due) {
         state_remove(g); /* the answer means that nothing is left */
@@ -404,7 +407,8 @@ void life_end(struct guest *g)
     state_save(g);
     rc = job_start(&g->job, g->d->loop, end_work, g, end_done);
     if (rc != 0) {
-        log_error("%s: no child process to destroy it: %s", g->config.name, joist_strerror(rc));
+        log_limited(&g->life_lines, LOG_LEVEL_ERROR, "%s: no child process to destroy it: %s",
+                    g->config.name, joist_strerror(rc));
         g->timer = (struct ev_timer){ .handler = retry_end, .owner = g };
         evloop_arm(g->d->loop, &g->timer, 1000);
     }

@@ -82,7 +82,10 @@ int state_save(const struct guest *g)
         rc = -errno;
     }
     if (rc != 0) {
-        log_error("guest %s: cannot save %s: %s", g->config.name, path, strerror(-rc));
+        static struct log_limit limit; /* a guest that starts anew and anew is saved each time */
+
+        log_limited(&limit, LOG_LEVEL_ERROR, "guest %s: cannot save %s: %s", g->config.name, path,
+                    strerror(-rc));
         unlink(next);
     }
     return rc;

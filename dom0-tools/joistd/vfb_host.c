@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/log.h"
 #include "common/program.h"
 #include "joistd/devhost.h"
 #include "joistd/vfb.h"
@@ -64,6 +65,7 @@ static void exec_screen(unsigned int domid, const char *name, const struct vfb *
     program_find("joist-fbd", program, sizeof(program));
     vfb_control_path(control, sizeof(control), domid);
     snprintf(log, sizeof(log), "%s/joist-fbd.log", log_dir);
+    log_make_room(log); /* all of them write to it, and none may rename it */
     snprintf(id, sizeof(id), "%u", domid);
     snprintf(port, sizeof(port), "%u", v->port != 0 ? v->port : v->display + VFB_PORT_BASE);
     snprintf(ram, sizeof(ram), "%u", v->videoram);

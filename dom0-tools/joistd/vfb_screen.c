@@ -132,7 +132,8 @@ static void disconnect(struct screen *s)
 static void say(struct screen *s, const char *line)
 {
     if (send(s->fd, line, strlen(line), MSG_NOSIGNAL) < 0) {
-        log_warn("%s: its screen takes no requests: %s", s->g->config.name, strerror(errno));
+        log_limited(&s->g->screen_lines, LOG_LEVEL_WARN, "%s: its screen takes no requests: %s",
+                    s->g->config.name, strerror(errno));
     }
 }
 
@@ -153,7 +154,7 @@ static void answered(struct screen *s, const char *line)
         return;
     }
     if (!is_ok) {
-        log_error("%s: %s", s->g->config.name, line);
+        log_limited(&s->g->screen_lines, LOG_LEVEL_ERROR, "%s: %s", s->g->config.name, line);
         h->state = HALF_BROKEN;
         set_state(s, h, XB_CLOSED);
         return;
@@ -177,7 +178,8 @@ static void readable(struct ev_fd *src, short revents)
         return;
     }
     if (n <= 0 || s->in.len > 4 * LINE_MAX_) {
-        log_warn("%s: joist-fbd has ended: it is started again", s->g->config.name);
+        log_limited(&s->g->screen_lines, LOG_LEVEL_WARN,
+                    "%s: joist-fbd has ended: it is started again", s->g->config.name);
         disconnect(s);
         step(s);
         return;
@@ -233,7 +235,8 @@ static void start(struct screen *s)
     free(port);
     s->started_ms = evloop_now_ms();
     if (vfb_spawn((unsigned int)s->domid, s->g->config.name, &v, false, &f) != 0) {
-        log_error("%s: joist-fbd: %s", s->g->config.name, f.cause);
+        log_limited(&s->g->screen_lines, LOG_LEVEL_ERROR, "%s: joist-fbd: %s", s->g->config.name,
+                    f.cause);
     }
 }
 

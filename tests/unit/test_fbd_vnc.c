@@ -15,12 +15,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "common/log.h"
 #include "fbd/confine.h"
 #include "fbd/control.h"
 #include "fbd/listen.h"
@@ -364,6 +366,64 @@ static void test_greeting(void **state)
     end(&w);
 }
 
+static unsigned int lines_of(const char *path)
+{
+    unsigned int n = 0;
+    int c;
+    FILE *f = fopen(path, "r");
+
+    assert_non_null(f);
+    while ((c = fgetc(f)) != EOF) {
+        n += c == '\n';
+    }
+    (void)fclose(f);
+    return n;
+}
+
+/* Who connects without end, and a guest that does, do not fill the log. */
+static void test_log_limits(void **state)
+{
+    struct world w;
+    uint8_t data[64];
+    int viewers[VNC_CLIENTS_MAX];
+    char path[64];
+    char line[32];
+
+    (void)state;
+    begin(&w, "");
+    (void)snprintf(path, sizeof(path), "%s/log", w.dir);
+    assert_int_equal(log_open_shared("fbd", path), 0);
+    for (int i = 0; i < VNC_CLIENTS_MAX; i++) {
+        viewers[i] = connect_to(w.viewers);
+        get(&w, viewers[i], data, 12);
+    }
+    for (int i = 0; i < 200; i++) {
+        int late = connect_to(w.viewers);
+        turns(&w, 1);
+        close(late);
+    }
+    unsigned int refusals = lines_of(path);
+    assert_in_range(refusals, 1, LOG_BURST);
+    for (int i = 0; i < VNC_CLIENTS_MAX; i++) {
+        close(viewers[i]);
+    }
+    (void)fbd_make_screen(64, 64, 32);
+    int joistd = connect_to(w.path);
+    log_verbose(1);
+    for (int i = 0; i < 60; i++) { /* as joistd does for a guest that closes and opens */
+        bool is_good = i % 2 == 0;
+
+        (void)snprintf(line, sizeof(line), "vfb %d 0 1\n", is_good ? 16384 : 3);
+        assert_non_null(strstr(ask(&w, joistd, line), is_good ? "ok vfb" : "error vfb"));
+        assert_string_equal(ask(&w, joistd, "gone vfb\n"), "ok gone");
+    }
+    log_verbose(0);
+    assert_in_range(lines_of(path), refusals + 1, refusals + LOG_BURST + 3);
+    close(joistd);
+    (void)unlink(path);
+    end(&w);
+}
+
 /* Scaling is refused, in both of its forms, and nothing stays of it; other viewers stay. */
 static void test_scaled(void **state)
 {
@@ -583,14 +643,16 @@ static pid_t serve_confined(struct world *w)
 
     if (pid == 0) {
         (void)alarm(60); /* a test that fails meanwhile does not end us */
+        int file = memfd_create("log", 0);
         int rc = confine();
 
         while (rc == 0 && !w->c.is_over) {
             rc = evloop_turn(w->c.loop, 1000);
         }
-        _exit(rc == 0 && open("/etc/passwd", O_RDONLY) < 0 && socket(AF_INET, SOCK_STREAM, 0) < 0
-                  ? 0
-                  : 1);
+        bool has_rights =
+            open("/etc/passwd", O_RDONLY) >= 0 || socket(AF_INET, SOCK_STREAM, 0) >= 0;
+        bool is_long = lseek(file, 2 * LOG_FILE_MAX, SEEK_SET) < 0 || write(file, "x", 1) == 1;
+        _exit(rc != 0 || has_rights || is_long);
     }
     assert_true(pid > 0);
     return pid;
@@ -728,7 +790,7 @@ int main(void)
         cmocka_unit_test(test_greeting),    cmocka_unit_test(test_sizes),
         cmocka_unit_test(test_keys),        cmocka_unit_test(test_shot),
         cmocka_unit_test(test_password),    cmocka_unit_test(test_confined),
-        cmocka_unit_test(test_port_in_use),
+        cmocka_unit_test(test_port_in_use), cmocka_unit_test(test_log_limits),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
