@@ -11,6 +11,10 @@ tool-joist-consoled-ldlibs := $(libjoist-ldlibs)
 tool-unit-y += test_console
 unit-test_console-objs := $(consoled-core-y) dom0-tools/libjoist/store.o $(store-test-objs)
 
+# the store's client under a guest that writes without end, and the console daemon on it
+tool-unit-y += test_store_client
+unit-test_store_client-objs := $(consoled-core-y) dom0-tools/libjoist/store.o $(store-test-objs)
+
 fuzz-y += fuzz_console
 fuzz-fuzz_console-objs := $(consoled-core-y) dom0-tools/libjoist/store.o $(store-test-objs)
 fuzz-fuzz_console-lib := $(O)/libtools-host.a

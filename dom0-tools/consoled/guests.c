@@ -18,8 +18,9 @@
 #include "common/log.h"
 #include "consoled/second.h"
 
-#define RETRY_MS  100
-#define DOMID_MAX 0x7fefu
+#define RETRY_MS        100
+#define DOMID_MAX       0x7fefu
+#define EVENTS_PER_TURN 32u
 
 static void lost(struct guests *g);
 
@@ -70,9 +71,9 @@ static void watch_console(struct guests *g, uint16_t domid)
     char path[64];
 
     (void)snprintf(path, sizeof(path), "/local/domain/%u/console", domid);
-    (void)store_watch(g->store, path, "console");
+    (void)store_watch_depth(g->store, path, "console", 1);
     (void)snprintf(path, sizeof(path), "/local/domain/%u/device/console", domid);
-    (void)store_watch(g->store, path, "console");
+    (void)store_watch_depth(g->store, path, "console", 2); /* number, and its nodes */
 }
 
 /* The toolstack gave the console another ring or port (a restore does). */
@@ -198,12 +199,24 @@ static void console_changed(struct guests *g, const char *path)
 static void on_store(struct ev_fd *src, short revents)
 {
     struct guests *g = src->owner;
-    struct store_event e;
 
     (void)revents;
-    int rc = store_pump(g->store);
-    /* More may be queued while answers are awaited. */
-    while (store_next_event(g->store, &e)) {
+    if (store_pump(g->store) < 0) {
+        lost(g);
+    }
+}
+
+/* Those that wait now and no more: the requests that are made for one may bring the next. */
+bool guests_turn(struct guests *g)
+{
+    struct store_event e;
+
+    if (!g->is_listening) {
+        return false;
+    }
+    unsigned int left = store_events_due(g->store);
+    left = left < EVENTS_PER_TURN ? left : EVENTS_PER_TURN;
+    for (; left > 0 && store_next_event(g->store, &e); left--) {
         if (e.path[0] == '@') {
             look_at_all(g, false);
         } else {
@@ -211,9 +224,11 @@ static void on_store(struct ev_fd *src, short revents)
         }
         store_event_free(&e);
     }
-    if (rc < 0 || store_fd(g->store) < 0) {
+    if (store_fd(g->store) < 0) {
         lost(g);
+        return false;
     }
+    return store_events_due(g->store) > 0;
 }
 
 static void listen_to_store(struct guests *g)
@@ -226,7 +241,6 @@ static void listen_to_store(struct guests *g)
     (void)store_watch(g->store, "@introduceDomain", "domains");
     (void)store_watch(g->store, "@releaseDomain", "domains");
     look_at_all(g, true);
-    on_store(&g->events, 0);
 }
 
 static void on_retry(struct ev_timer *src)

@@ -16,4 +16,7 @@ struct guests {
 
 /* Connects to the store (now, or as soon as it can be reached) and opens all consoles. */
 void guests_begin(struct guests *g, struct consoled *d);
+/* After each turn of the loop: works on what the store has told. True: there is more for the next
+   turn, which must not wait. */
+bool guests_turn(struct guests *g);
 void guests_end(struct guests *g);

@@ -136,7 +136,9 @@ static int serve(struct options *o, struct joist *xen)
     guests_begin(&guests, &d);
     daemon_ready(&o->daemon);
     while (rc == 0 && !evloop_stopped(d.loop)) {
-        rc = evloop_turn(d.loop, -1);
+        bool is_more_due = guests_turn(&guests);
+
+        rc = evloop_turn(d.loop, is_more_due ? 0 : -1);
     }
     guests_end(&guests);
     while (d.consoles) {

@@ -501,11 +501,24 @@ static void look(struct ev_timer *timer)
 
 /* --- the store -------------------------------------------------------------------------------- */
 
+/* Whatever has changed leads to one look, in a while.  A look's own requests may bring events. */
+static void take_events(struct backend *b)
+{
+    struct store_event e;
+    bool is_due = false;
+
+    while (store_next_event(b->s, &e)) { /* one for each watch: no request is made here */
+        store_event_free(&e);
+        is_due = true;
+    }
+    if (is_due && (b->look.due_ms == 0 || b->look.due_ms > evloop_now_ms() + LOOK_MS)) {
+        evloop_arm(b->loop, &b->look, LOOK_MS);
+    }
+}
+
 static void store_ready(struct ev_fd *src, short revents)
 {
     struct backend *b = src->owner;
-    struct store_event e;
-    bool is_due = false;
 
     (void)revents;
     if (store_pump(b->s) != 0) {
@@ -516,15 +529,7 @@ static void store_ready(struct ev_fd *src, short revents)
             return; /* the supervisor's next one tries again */
         }
         src->fd = store_fd(b->s);
-        evloop_add(b->loop, src);
-        is_due = true;
-    }
-    while (store_next_event(b->s, &e)) {
-        store_event_free(&e);
-        is_due = true;
-    }
-    if (is_due && (b->look.due_ms == 0 || b->look.due_ms > evloop_now_ms() + LOOK_MS)) {
-        evloop_arm(b->loop, &b->look, LOOK_MS);
+        evloop_add(b->loop, src); /* the watch is set again, and has an event for us */
     }
 }
 
@@ -611,6 +616,7 @@ int backend_run(struct daemon *daemon)
     while (rc == 0 && !evloop_stopped(b.loop)) {
         rc = evloop_turn(b.loop, -1);
         rc = rc == 0 ? b.code : rc;
+        take_events(&b);
     }
     store_close(b.s);
     return rc;

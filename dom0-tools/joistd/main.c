@@ -19,6 +19,7 @@
 #include "version.h"
 
 #define STORE_RETRY_MS 100
+#define STORE_EVENTS   32 /* worked on in one turn of the loop */
 
 static const char usage[] =
     "usage: joistd [options]\n"
@@ -55,13 +56,15 @@ static void store_attach(struct joistd *d)
     evloop_add(d->loop, &d->store_source);
 }
 
-/* Events are taken from the queue: requests made elsewhere may have put some there. */
+/* Those that wait now and no more: the requests that are made for one may bring the next. */
 static void store_events(struct joistd *d)
 {
+    unsigned int left = store_events_due(d->store);
     struct store_event e;
     bool is_scan_due = false;
 
-    while (d->store != NULL && store_next_event(d->store, &e)) {
+    left = left < STORE_EVENTS ? left : STORE_EVENTS;
+    for (; left > 0 && store_next_event(d->store, &e); left--) {
         is_scan_due = is_scan_due || strncmp(e.path, "@releaseDomain", 14) == 0;
         if (e.path[0] == '/') {
             screen_event(d, e.path);
@@ -114,14 +117,16 @@ static void store_ready(struct ev_fd *src, short revents)
     if (store_fd(d->store) != src->fd || store_pump(d->store) != 0) {
         store_lost(d);
     }
-    store_events(d);
 }
 
-/* A request of our own may have found the connection broken, made another, or queued events. */
-static void store_look(struct joistd *d)
+/*
+ * After each turn.  A request of our own may have found the connection broken, made another, or
+ * brought events.  True: there is more for the next turn, which must not wait.
+ */
+static bool store_look(struct joistd *d)
 {
     if (d->store == NULL || d->store_timer.due_ms != 0) {
-        return;
+        return false;
     }
     if (store_fd(d->store) < 0) {
         store_lost(d);
@@ -130,12 +135,14 @@ static void store_look(struct joistd *d)
         store_attach(d);
     }
     store_events(d);
+    return d->store_timer.due_ms == 0 && store_events_due(d->store) > 0;
 }
 
 /* --- start and end --------------------------------------------------------------------------- */
 
 static int run(struct joistd *d, struct options *o)
 {
+    bool is_more_due = true;
     int rc;
 
     d->state_dir = o->state_dir;
@@ -164,8 +171,8 @@ static int run(struct joistd *d, struct options *o)
     daemon_ready(&o->daemon);
     log_info("serving on %s", o->socket);
     while (rc == 0 && !evloop_stopped(d->loop)) {
-        rc = evloop_turn(d->loop, -1);
-        store_look(d);
+        rc = evloop_turn(d->loop, is_more_due ? 0 : -1);
+        is_more_due = store_look(d);
     }
     api_close(d, o->socket);
     return rc;

@@ -327,7 +327,7 @@ static void watch(const struct screen *s, const struct half *h, bool is_on)
         return;
     }
     if (is_on) {
-        store_watch(s->g->d->store, path, token);
+        store_watch_depth(s->g->d->store, path, token, 0);
     } else {
         store_unwatch(s->g->d->store, path, token);
     }

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,19 +19,16 @@
 #include "abi/io.h"
 #include "libjoist/joist.h"
 
-#define EVENTS_MAX                                                                \
-    4096 /* queued events; the oldest are dropped beyond (a full re-read follows) \
-          */
+#define PUMP_MAX 256 /* messages that one store_pump() takes */
 
-struct queued {
-    struct queued *next;
-    struct store_event e;
-};
-
+/* What has changed below it is one event, however often: its reader looks at all of it anyway. */
 struct watch {
     struct watch *next;
+    struct watch *next_due;
     char *path;
     char *token;
+    unsigned int depth; /* levels below path that count */
+    bool is_due;
 };
 
 struct store {
@@ -38,9 +36,8 @@ struct store {
     bool is_device; /* the kernel's xenbus device instead of the daemon's socket */
     uint32_t req_id;
     struct watch *watches; /* set again after a reconnect */
-    struct queued *first;
-    struct queued **last;
-    unsigned int queued_count;
+    struct watch *due;     /* have an event for the caller, the longest first */
+    unsigned int due_count;
     /* message being received */
     struct xsd_sockmsg head;
     size_t got; /* bytes of head and body received */
@@ -118,7 +115,6 @@ struct store *store_open(void)
         return NULL;
     }
     s->fd = -1;
-    s->last = &s->first;
     rc = connect_once(s);
     if (rc != 0) {
         store_close(s);
@@ -130,13 +126,8 @@ struct store *store_open(void)
 
 void store_close(struct store *s)
 {
-    struct store_event e;
-
     if (s == NULL) {
         return;
-    }
-    while (store_next_event(s, &e)) {
-        store_event_free(&e);
     }
     while (s->watches != NULL) {
         struct watch *w = s->watches;
@@ -153,44 +144,107 @@ int store_fd(const struct store *s)
     return s->fd;
 }
 
-static void queue_event(struct store *s)
+/* --- events ---------------------------------------------------------------------------------- */
+
+/* How many levels `path` lies below `top`; -1: it does not. */
+static int levels_below(const char *path, const char *top)
+{
+    size_t n = strlen(top);
+    int levels = 0;
+
+    if (n > 0 && top[n - 1] == '/') {
+        n--;
+    }
+    if (strncmp(path, top, n) != 0 || (path[n] != '\0' && path[n] != '/')) {
+        return -1;
+    }
+    for (path += n; *path != '\0'; path++) {
+        levels += *path == '/';
+    }
+    return levels;
+}
+
+static void set_due(struct store *s, struct watch *w)
+{
+    struct watch **at = &s->due;
+
+    if (w->is_due) {
+        return;
+    }
+    while (*at != NULL) {
+        at = &(*at)->next_due;
+    }
+    *at = w;
+    w->next_due = NULL;
+    w->is_due = true;
+    s->due_count++;
+}
+
+static void clear_due(struct store *s, struct watch *w)
+{
+    struct watch **at = &s->due;
+
+    if (!w->is_due) {
+        return;
+    }
+    while (*at != w) {
+        at = &(*at)->next_due;
+    }
+    *at = w->next_due;
+    w->is_due = false;
+    s->due_count--;
+}
+
+/* Whether a change of the node `path` is one for this watch. */
+static bool concerns(const struct watch *w, const char *path)
+{
+    int levels = levels_below(path, w->path);
+
+    if (path[0] == '/' && w->path[0] != '/' && w->path[0] != '@') {
+        return true; /* a path from our own directory, told in full: the token has to do */
+    }
+    /* a removal may be told with the name of what was removed, above the watch */
+    return (levels >= 0 && (unsigned int)levels <= w->depth) || levels_below(w->path, path) >= 0;
+}
+
+/*
+ * An event has arrived.  It needs no memory, so none is lost, and a watch that has one waiting
+ * takes no second place in the queue: who writes without end below one delays no other.
+ */
+static void take_event(struct store *s)
 {
     const char *end = memchr(s->body, '\0', s->head.len);
-    struct queued *q;
+    struct watch *w;
 
     if (end == NULL) {
         return; /* no token: not an event */
     }
-    q = calloc(1, sizeof(*q));
-    if (q == NULL) {
-        return;
+    for (w = s->watches; w != NULL; w = w->next) {
+        if (strcmp(w->token, end + 1) == 0 && concerns(w, s->body)) {
+            set_due(s, w);
+        }
     }
-    q->e.path = strdup(s->body);
-    q->e.token = strdup(end + 1);
-    if (q->e.path == NULL || q->e.token == NULL || s->queued_count >= EVENTS_MAX) {
-        store_event_free(&q->e);
-        free(q);
-        return;
-    }
-    *s->last = q;
-    s->last = &q->next;
-    s->queued_count++;
+}
+
+unsigned int store_events_due(const struct store *s)
+{
+    return s->due_count;
 }
 
 bool store_next_event(struct store *s, struct store_event *e)
 {
-    struct queued *q = s->first;
+    struct watch *w = s->due;
 
-    if (q == NULL) {
+    if (w == NULL) {
         return false;
     }
-    *e = q->e;
-    s->first = q->next;
-    if (s->first == NULL) {
-        s->last = &s->first;
+    e->path = strdup(w->path);
+    e->token = strdup(w->token);
+    if (e->path == NULL || e->token == NULL) {
+        store_event_free(e);
+        return false; /* still due */
     }
-    s->queued_count--;
-    free(q);
+    clear_due(s, w);
     return true;
 }
 
@@ -240,20 +294,22 @@ static int receive(struct store *s)
 
 int store_pump(struct store *s)
 {
+    unsigned int i;
     int rc;
 
     if (s->fd < 0) {
         return -ENOTCONN;
     }
-    for (;;) {
+    for (i = 0; i < PUMP_MAX; i++) {
         rc = receive(s);
         if (rc <= 0) {
             return rc;
         }
         if (s->head.type == XS_WATCH_EVENT) {
-            queue_event(s);
+            take_event(s);
         }
     }
+    return 0; /* the socket stays readable */
 }
 
 static int wait_for(struct store *s, short what, int64_t end)
@@ -328,7 +384,11 @@ static int talk(struct store *s, uint32_t type, uint32_t tx, const struct piece 
         } else if (rc > 0) {
             rc = 0;
             if (s->head.type == XS_WATCH_EVENT) {
-                queue_event(s);
+                take_event(s);
+                rc = now_ms() < end ? 0 : -ETIMEDOUT;
+                if (rc != 0) {
+                    drop(s); /* as above */
+                }
             } else if (s->head.type == XS_ERROR) {
                 int err = joist_errno_of(s->body);
 
@@ -447,40 +507,67 @@ static int send_watch(struct store *s, uint32_t type, const char *path, const ch
     return talk(s, type, 0, p, 2);
 }
 
-int store_watch(struct store *s, const char *path, const char *token)
+static struct watch **find_watch(struct store *s, const char *path, const char *token)
 {
-    struct watch *w = calloc(1, sizeof(*w));
+    struct watch **at = &s->watches;
+
+    while (*at != NULL && (strcmp((*at)->path, path) != 0 || strcmp((*at)->token, token) != 0)) {
+        at = &(*at)->next;
+    }
+    return at;
+}
+
+static void forget_watch(struct store *s, const char *path, const char *token)
+{
+    struct watch **at = find_watch(s, path, token);
+    struct watch *w = *at;
+
+    if (w != NULL) {
+        clear_due(s, w);
+        *at = w->next;
+        free_watch(w);
+    }
+}
+
+int store_watch_depth(struct store *s, const char *path, const char *token, unsigned int depth)
+{
+    struct watch *w;
     int rc;
 
+    if (*find_watch(s, path, token) != NULL) {
+        return send_watch(s, XS_WATCH, path, token);
+    }
+    w = calloc(1, sizeof(*w));
     if (w == NULL) {
         return -ENOMEM;
     }
     w->path = strdup(path);
     w->token = strdup(token);
-    rc = w->path != NULL && w->token != NULL ? send_watch(s, XS_WATCH, path, token) : -ENOMEM;
-    if (rc != 0) {
+    w->depth = depth;
+    if (w->path == NULL || w->token == NULL) {
         free_watch(w);
-        return rc;
+        return -ENOMEM;
     }
-    w->next = s->watches;
+    w->next = s->watches; /* before it is sent: its first event may come before the answer */
     s->watches = w;
-    return 0;
+    rc = send_watch(s, XS_WATCH, path, token);
+    if (rc != 0) {
+        forget_watch(s, path, token);
+    }
+    return rc;
+}
+
+int store_watch(struct store *s, const char *path, const char *token)
+{
+    return store_watch_depth(s, path, token, UINT_MAX);
 }
 
 int store_unwatch(struct store *s, const char *path, const char *token)
 {
-    struct watch **at = &s->watches;
-    struct watch *w;
+    int rc = send_watch(s, XS_UNWATCH, path, token);
 
-    while ((w = *at) != NULL) {
-        if (strcmp(w->path, path) == 0 && strcmp(w->token, token) == 0) {
-            *at = w->next;
-            free_watch(w);
-            break;
-        }
-        at = &w->next;
-    }
-    return send_watch(s, XS_UNWATCH, path, token);
+    forget_watch(s, path, token); /* in any case: a later connection does not set it again */
+    return rc;
 }
 
 /* The store fires a watch when it is set, which tells the caller to look again at what it watches.

@@ -2,10 +2,10 @@
 /*
  * A client of the store over its unix socket, or over the kernel's xenbus device where that is what
  * XENSTORED_PATH names (the only way in a domain that is not the store's).  Requests are
- * synchronous (one at a time, each with a time limit); watch events that arrive meanwhile are
- * queued.  When the connection is lost every call returns -ENOTCONN until store_reconnect()
- * succeeds, which sets the watches again, so that each fires once: the caller then looks again at
- * what it watches.
+ * synchronous (one at a time, each with a time limit); watch events that arrive meanwhile wait, at
+ * most one for each watch.  When the connection is lost every call returns -ENOTCONN until
+ * store_reconnect() succeeds, which sets the watches again, so that each fires once: the caller
+ * then looks again at what it watches.
  */
 #pragma once
 
@@ -18,7 +18,7 @@
 struct store;
 
 struct store_event {
-    char *path; /* node that changed, or "@releaseDomain" and its like */
+    char *path; /* of the watch: something has changed there or below */
     char *token;
 };
 
@@ -55,6 +55,9 @@ int store_list(struct store *s, uint32_t tx, const char *path, char **names, siz
 int store_begin(struct store *s, uint32_t *tx);
 int store_end(struct store *s, uint32_t tx, bool commit);
 int store_watch(struct store *s, const char *path, const char *token);
+/* The same, but what lies more than `depth` levels below does not count (0: the node alone does).
+ */
+int store_watch_depth(struct store *s, const char *path, const char *token, unsigned int depth);
 int store_unwatch(struct store *s, const char *path, const char *token);
 int store_introduce(struct store *s, uint32_t domid, uint64_t gfn, uint32_t port);
 int store_release(struct store *s, uint32_t domid);
@@ -66,9 +69,14 @@ int store_release(struct store *s, uint32_t domid);
 int store_apply(struct store *s, const struct store_node *nodes, size_t count,
                 unsigned int timeout_ms);
 
-/* Reads what has arrived without waiting; -ENOTCONN when the connection is lost. */
+/* Reads some of what has arrived without waiting; -ENOTCONN when the connection is lost. */
 int store_pump(struct store *s);
 
-/* Takes the oldest queued event (its texts are the caller's to free); false if there is none. */
+/*
+ * Takes the event that waits longest (its texts are the caller's to free); false if there is none.
+ * A request may bring the next one: a loop that makes some while it takes events counts those that
+ * are due before it begins, or who writes without end keeps it for ever.
+ */
 bool store_next_event(struct store *s, struct store_event *e);
+unsigned int store_events_due(const struct store *s);
 void store_event_free(struct store_event *e);

@@ -1115,6 +1115,88 @@ def screen_life(rig):
     assert not left, left
 
 
+class Flood(threading.Thread):
+    """Writes the same nodes again and again, without waiting, until it is told to end."""
+
+    def __init__(self, rig, nodes):
+        super().__init__(daemon=True)
+        self.is_over = False
+        self.rounds = 0
+        self.s = Store(rig.store)
+        self.batch, self.count = b"", 0
+        for path, value in nodes:
+            data = path.encode() + b"\0" + value.encode()
+            self.batch += struct.pack("<IIII", 11, 1, 0, len(data)) + data
+            self.count += 1
+        self.start()
+
+    def run(self):
+        with contextlib.suppress(OSError, EOFError):    # the store ends when a test fails
+            while not self.is_over:
+                self.s.s.sendall(self.batch)
+                for _ in range(self.count):
+                    self.s.read(struct.unpack("<IIII", self.s.read(16))[3])
+                self.rounds += 1
+        self.s.close()
+
+
+def t_store_flood(rig):
+    """The next one, with nothing left of it when it fails."""
+    if not has_terminals() or not os.path.exists("/proc/self/exe"):
+        return "not run: no pseudo-terminals, or no /proc"
+    try:
+        return store_flood(rig)
+    finally:
+        if fbd_pid(rig):
+            os.kill(fbd_pid(rig), signal.SIGKILL)
+
+
+def store_flood(rig):
+    """A guest that writes its front ends' nodes without end stops neither joistd nor the console daemon for others, and does
+    not fill their logs."""
+    conf = f"{rig.dir}/guest.cfg"
+    rig.start("joist-consoled")
+    rig.joist(f"create {conf} name=f 'vfb=[\"vnclisten=127.0.0.1,vncsocket={rig.dir}/vnc.sock\"]' "
+              f"'channel=[\"name=a,connection=pty\"]'")
+    dom = rig.joist("domid f")["domid"]
+    store = Store(rig.store)
+    device = f"/local/domain/{dom}/device"
+    port = store.ask(2, f"/local/domain/{dom}/console/port")[1].decode()
+    for path, value in ((f"{device}/vfb/0/page-ref", "3"), (f"{device}/vfb/0/event-channel", port),
+                        (f"{device}/console/1/port", port), (f"{device}/console/1/ring-ref", "7")):
+        store.write(path, value)
+    wide = [(f"{device}/vfb/0/state/{i}", "") for i in range(20)] + [(f"{device}/console/1/state/{i}", "") for i in range(20)]
+    floods = [Flood(rig, wide), Flood(rig, [(f"{device}/vfb/0/state", "3"), (f"{device}/console/1/state", "3")] * 10)]
+    slowest = 0
+    for i in range(6):
+        began = time.monotonic()
+        g = rig.joist(f"create {conf} name=o{i}")
+        tty = f"/local/domain/{g['domid']}/console/tty"
+        rig.until("another guest's console", lambda t=tty: store.ask(2, t)[0] == 2)
+        rig.fakectl("shutdown", str(g["domid"]), "0")
+        rig.until("another guest's end", lambda n=i: rig.run(f"joist domid o{n}")[0] == 1)
+        slowest = max(slowest, time.monotonic() - began)
+    for f in floods:
+        f.is_over = True
+    for f in floods:
+        f.join(WAIT)
+    rounds = [f.rounds for f in floods]
+    assert min(rounds) > 20, rounds
+    for _ in range(200):                # slow enough for each change to be seen
+        for state in ("6", "3"):
+            store.write(f"{device}/vfb/0/state", state)
+            store.write(f"{device}/console/1/state", state)
+            time.sleep(0.005)
+    lines = {}
+    for name, path in (("joistd", "joistd.err"), ("consoled", "joist-consoled.err"), ("fbd", "log/joist-fbd.log")):
+        with open(f"{rig.dir}/{path}", encoding="utf-8", errors="replace") as f:
+            lines[name] = sum(1 for line in f if not re.search(r"[ :]o[0-9]\b", line))
+    assert max(lines.values()) < 50 and min(lines.values()) >= 20, lines
+    store.close()
+    rig.joist("destroy f")
+    return f"{sum(rounds)} rounds of writes, slowest other guest {slowest:.1f} s, lines {lines}"
+
+
 TESTS = [("table-complete", t_table_is_complete), ("help", rows_of(table.HELP)), ("no-guest", rows_of(table.EMPTY)),
          ("bad-input", rows_of(table.BAD)), ("life", rows_of(table.LIFE)), ("built-memory", t_built_memory),
          ("store-nodes", t_store_nodes), ("failures", t_failures_leave_nothing), ("ends", t_ends),
@@ -1123,7 +1205,7 @@ TESTS = [("table-complete", t_table_is_complete), ("help", rows_of(table.HELP)),
          ("backend", t_backend), ("unsaved", t_unsaved), ("rename-unsaved", t_rename_unsaved), ("landlock", t_landlock), ("backend-silent", t_backend_silent),
          ("backend-daemon", t_backend_daemon), ("backend-closed-late", t_backend_closed_late),
          ("stored-killed", t_stored_killed), ("cycles", t_cycles), ("protocol", t_protocol), ("screen", t_screen),
-         ("channels", t_channels), ("console-traps", t_console_traps), ("console-waits", t_console_waits)]
+         ("channels", t_channels), ("console-traps", t_console_traps), ("store-flood", t_store_flood), ("console-waits", t_console_waits)]
 
 
 def run_test(name, test, bin_dir):
