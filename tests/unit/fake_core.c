@@ -422,13 +422,50 @@ struct frame *heap_alloc_domain(struct domain *d, unsigned int order, unsigned i
     fake.heap_flags = flags;
     fake.heap_owned = d->owned_frames;
     if ((fake.heap_fail && --fake.heap_fail == 0) || first + n > FAKE_FRAMES ||
-        ((flags & HEAP_REPLACES) == 0 && d->owned_frames + n > atomic_load(&d->max_frames))) {
+        d->owned_frames + n > atomic_load(&d->max_frames)) {
         return NULL;
     }
     fake.next_frame = first + n;
     fake_give(d->id, first, n);
-    d->owned_frames -= (flags & HEAP_REPLACES) != 0 ? n : 0;
     return &frames[first];
+}
+
+struct frame *heap_reserve(unsigned int order, unsigned int flags)
+{
+    uint64_t n = UINT64_C(1) << order;
+    uint64_t first = (fake.next_frame + n - 1) & ~(n - 1);
+
+    fake.heap_flags = flags;
+    fake.heap_owned = fake.dom[1].owned_frames;
+    if ((fake.heap_fail && --fake.heap_fail == 0) || first + n > FAKE_FRAMES) {
+        return NULL;
+    }
+    fake.next_frame = first + n;
+    fake.heap_reserved++;
+    for (uint64_t i = first; i < first + n; i++) {
+        assert_null(frames[i].owner);
+        atomic_store(&frames[i].word, FW_HYPERVISOR);
+    }
+    return &frames[first];
+}
+
+void heap_own(struct frame *f, unsigned int order, struct domain *d)
+{
+    uint64_t n = UINT64_C(1) << order;
+
+    assert_int_equal(frame_word(f), FW_HYPERVISOR);
+    fake.heap_reserved--;
+    fake_give(d->id, (uint64_t)(f - frames), n);
+    d->owned_frames -= n;
+}
+
+void heap_unreserve(struct frame *f, unsigned int order)
+{
+    fake.heap_reserved--;
+    for (uint64_t i = 0; i < UINT64_C(1) << order; i++) {
+        assert_int_equal(frame_word(f + i), FW_HYPERVISOR);
+        atomic_store(&f[i].word, FW_RAM);
+    }
 }
 
 void *heap_alloc(unsigned int order, unsigned int flags)

@@ -30,11 +30,12 @@ struct fake {
     struct vcpu *vcpup[FAKE_DOMAINS][FAKE_VCPUS];
     struct shared_info shared[FAKE_DOMAINS];
     uint64_t m2p[FAKE_FRAMES];
-    uint64_t next_frame;     /* the heap gives frames in order from here */
-    unsigned int heap_fail;  /* the n-th allocation for a domain fails; 0: none */
-    unsigned int preempt_at; /* the n-th look finds work; 0: never */
-    unsigned int heap_flags; /* of the last allocation */
-    uint64_t heap_owned;     /* frames that the domain had before it */
+    uint64_t next_frame;        /* the heap gives frames in order from here */
+    unsigned int heap_fail;     /* the n-th allocation for a domain fails; 0: none */
+    unsigned int preempt_at;    /* the n-th look finds work; 0: never */
+    unsigned int heap_flags;    /* of the last allocation */
+    uint64_t heap_owned;        /* frames that domain 1 had before it */
+    unsigned int heap_reserved; /* blocks reserved, and neither owned nor given back */
     int locks;
     int refs;     /* domain references out */
     int heap_out; /* hypervisor's own allocations out */

@@ -225,8 +225,13 @@ static void test_take(void **state)
     uint64_t max = atomic_load(&d->max_frames);
     atomic_store(&d->max_frames, d->owned_frames);
     assert_null(heap_alloc_domain(d, 0, HEAP_ANY));
-    struct frame *instead = heap_alloc_domain(d, 0, HEAP_REPLACES);
+    struct frame *instead = heap_reserve(0, HEAP_ANY);
     assert_non_null(instead);
+    assert_int_equal(frame_get(instead, NULL), -EINVAL); /* nobody can name it yet */
+    assert_int_equal(frame_get(instead, d), -EINVAL);
+    heap_own(instead, 0, d);
+    assert_int_equal(frame_get(instead, d), 0);
+    frame_put(instead);
     atomic_store(&d->max_frames, max);
     uint64_t free = heap_free_frames();
     frame_free_taken(f, d);

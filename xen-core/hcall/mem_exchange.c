@@ -65,30 +65,17 @@ static void free_extent(struct exchange *e, uint64_t first)
     }
 }
 
-/* Gives up new extents [0, n), which then count by themselves: the old ones stay. */
-static void free_new(struct exchange *e, struct frame **out, uint64_t n)
+/* New extents [0, n) into out[], which nobody can name yet; none on failure. */
+static int reserve_extents(struct exchange *e, struct frame **out, uint64_t n)
 {
-    spin_lock(&e->d->pages_lock);
-    e->d->owned_frames += n << e->x.out.extent_order;
-    spin_unlock(&e->d->pages_lock);
-    for (uint64_t i = 0; i < n; i++) {
-        for (uint64_t k = 0; k < UINT64_C(1) << e->x.out.extent_order; k++) {
-            /* Nobody can know these frames yet but by guessing; then theirs is the last
-             * reference. */
-            (void)!frame_release(out[i] + k, e->d);
-        }
-    }
-}
-
-/* New extents [0, n) into out[], in the place of those taken; none on failure. */
-static int alloc_extents(struct exchange *e, struct frame **out, uint64_t n)
-{
-    unsigned int flags = mem_heap_flags(e->x.out.mem_flags) | HEAP_REPLACES;
+    unsigned int order = e->x.out.extent_order;
 
     for (uint64_t i = 0; i < n; i++) {
-        out[i] = heap_alloc_domain(e->d, e->x.out.extent_order, flags);
+        out[i] = heap_reserve(order, mem_heap_flags(e->x.out.mem_flags));
         if (!out[i]) {
-            free_new(e, out, i);
+            while (i-- > 0) {
+                heap_unreserve(out[i], order);
+            }
             return -ENOMEM;
         }
     }
@@ -147,7 +134,7 @@ static int chunk_trade(struct exchange *e, const struct chunk *c)
         taken += rc == 0;
     }
     if (rc == 0) {
-        rc = alloc_extents(e, c->out, nout);
+        rc = reserve_extents(e, c->out, nout);
     }
     if (rc) {
         while (taken-- > 0) {
@@ -161,6 +148,7 @@ static int chunk_trade(struct exchange *e, const struct chunk *c)
         free_extent(e, c->in[i]);
     }
     for (uint64_t i = 0; i < nout; i++) {
+        heap_own(c->out[i], e->x.out.extent_order, e->d);
         mem_set_m2p(c->out[i], e->x.out.extent_order, c->gpfn[i]);
         c->gpfn[i] = frame_mfn(c->out[i]).n;
     }

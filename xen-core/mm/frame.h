@@ -228,8 +228,8 @@ void frame_settle(struct frame *f, enum frame_type was);
  * frame_take: only if d's own reference is the only one and no type is held: marks it RELEASED and
  * takes it off the list; no reference is left, yet it is not free, and it stays counted in
  * owned_frames, so that what is to replace it has room.  0 or -EINVAL.  Then one of: frame_untake
- * (as it was before; cannot fail), frame_free_taken (frees it; one that replaces it, HEAP_REPLACES,
- * has its place in the count).
+ * (as it was before; cannot fail), frame_free_taken (frees it; what replaces it, heap_own(), has
+ * its place in the count).
  */
 int frame_release(struct frame *f, struct domain *d) __attribute__((warn_unused_result));
 int frame_take(struct frame *f, struct domain *d) __attribute__((warn_unused_result));

@@ -302,15 +302,13 @@ struct frame *heap_alloc_domain(struct domain *d, unsigned int order, unsigned i
 
     spin_lock(&d->pages_lock);
     uint64_t max = atomic_load_explicit(&d->max_frames, memory_order_relaxed);
-    bool is_counted = (flags & HEAP_REPLACES) != 0;
-    bool fits = !domain_is_dying(d) &&
-                (is_counted || (d->owned_frames <= max && n <= max - d->owned_frames));
+    bool fits = !domain_is_dying(d) && d->owned_frames <= max && n <= max - d->owned_frames;
     if (fits) {
         own(mfn, order, d, 0, FW_REF);
         for (uint64_t i = n; i-- > 0;) {
             was_empty |= heap_link(&frame_table[mfn + i], d);
         }
-        d->owned_frames += is_counted ? 0 : n;
+        d->owned_frames += n;
         if (was_empty) {
             domain_ref(d);
         }
@@ -322,6 +320,33 @@ struct frame *heap_alloc_domain(struct domain *d, unsigned int order, unsigned i
         return NULL;
     }
     return &frame_table[mfn];
+}
+
+struct frame *heap_reserve(unsigned int order, unsigned int flags)
+{
+    const void *va = heap_alloc(order, flags);
+
+    return va != NULL ? frame_of(port_va_mfn(va)) : NULL;
+}
+
+void heap_own(struct frame *f, unsigned int order, struct domain *d)
+{
+    bool was_empty = false;
+
+    spin_lock(&d->pages_lock);
+    own(frame_mfn(f).n, order, d, 0, FW_REF);
+    for (uint64_t i = UINT64_C(1) << order; i-- > 0;) {
+        was_empty |= heap_link(f + i, d);
+    }
+    if (was_empty) {
+        domain_ref(d);
+    }
+    spin_unlock(&d->pages_lock);
+}
+
+void heap_unreserve(struct frame *f, unsigned int order)
+{
+    heap_free(port_frame_va(frame_mfn(f)), order);
 }
 
 struct frame *heap_alloc_shared(struct domain *d)

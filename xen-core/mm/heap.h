@@ -16,8 +16,6 @@ struct domain;
 #define HEAP_ANY 0u
 #define HEAP_NOSCRUB \
     1u /* not zeroed: the caller overwrites all at once, or it is domain 0 being built */
-#define HEAP_REPLACES \
-    2u /* for a domain, in place of frames that it gives up and that stay counted until then */
 #define HEAP_BELOW(bits) ((unsigned int)(bits) << 8) /* machine addresses below 2^bits; 0 = any */
 
 /*
@@ -29,10 +27,19 @@ void heap_free(void *va, unsigned int order);
 
 /*
  * 2^order frames for a domain: zeroed, owner d, refs 1 each ("allocated"), on d's page list,
- * counted against d->max_frames (unless HEAP_REPLACES).  Returns the first frame or NULL (no
+ * counted against d->max_frames.  Returns the first frame or NULL (no
  * memory, limit, or d is dying). locks: takes heap, pages(d).
  */
 struct frame *heap_alloc_domain(struct domain *d, unsigned int order, unsigned int flags);
+
+/*
+ * The same in two steps, in place of frames that d gives up (frame_take()) and that are counted
+ * until then.  heap_reserve: a zeroed block that nobody can name yet; NULL: no memory.  Then one
+ * of: heap_own (it is d's; cannot fail; takes pages(d)), heap_unreserve.
+ */
+struct frame *heap_reserve(unsigned int order, unsigned int flags);
+void heap_own(struct frame *f, unsigned int order, struct domain *d);
+void heap_unreserve(struct frame *f, unsigned int order);
 
 /*
  * One zeroed frame that the hypervisor shares with d (shared_info, grant table): owner d, not on
