@@ -9,6 +9,7 @@
 #include "abi/event.h"
 #include "abi/vcpu.h"
 #include "arch/host/machine.h"
+#include "evtchn/evtchn.h"
 #include "mm/heap.h"
 #include "port/cpu.h"
 #include "port/mmu.h"
@@ -131,6 +132,25 @@ static void test_no_info(void **state)
     assert_int_equal(t->info->evtchn_upcall_mask, 1);
     *none = (struct vcpu_info){ .evtchn_upcall_mask = 1 };
     assert_int_equal(kit_call(ev, hc_vcpu_op, VCPUOP_initialise, last, KIT_BAD_VA), -EFAULT);
+}
+
+/* An event for a domain that has no vcpus yet waits for them. */
+static void test_event_before_vcpus(void **state)
+{
+    struct domain_config cfg = { .max_vcpus = 1,
+                                 .max_evtchn_port = EVTCHN_2L_NR_CHANNELS - 1,
+                                 .max_grant_frames = 4,
+                                 .max_maptrack_frames = 2 };
+    struct evtchn_bind_interdomain b = { .remote_dom = 5 };
+    struct domain *e = NULL;
+
+    (void)state;
+    assert_int_equal(domain_create(&(domid_t){ 5 }, &cfg, &e), 0);
+    assert_int_equal(evtchn_alloc_unbound(e, d->id, &b.remote_port), 0);
+    assert_int_equal(kit_call(v, hc_event_channel_op, EVTCHNOP_bind_interdomain, &b, 0), 0);
+    struct evtchn_send s = { .port = b.local_port };
+    assert_int_equal(kit_call(v, hc_event_channel_op, EVTCHNOP_send, &s, 0), 0);
+    assert_true((e->shared->evtchn_pending[b.remote_port / 64] >> (b.remote_port % 64)) & 1);
 }
 
 static void test_runstate(void **state)
@@ -277,6 +297,34 @@ static void test_timers(void **state)
     kit_advance(100 * MS);
     assert_int_equal(*pending, 0);
     assert_int_equal(op(VCPUOP_stop_periodic_timer, 0, NULL), 0);
+
+    /* That of a vcpu which is down costs nobody anything until it is up. */
+    assert_int_equal(op(VCPUOP_down, 1, NULL), 0);
+    kit_settle();
+    assert_int_equal(op(VCPUOP_set_periodic_timer, 1, &p), 0);
+    kit_advance(25 * MS);
+    assert_false(timer_is_set(&d->vcpu[1]->periodic));
+    assert_int_equal(op(VCPUOP_up, 1, NULL), 0);
+    kit_settle();
+    systime_update(d->vcpu[1]); /* as at every load */
+    assert_true(timer_is_set(&d->vcpu[1]->periodic));
+}
+
+/* The page of a dead domain may be another's: its clock is not written any more. */
+static void test_clock_of_the_dead(void **state)
+{
+    struct domain *e = kit_domain(6, 1);
+    struct shared_info *page = e->shared;
+
+    (void)state;
+    domain_ref(e);
+    while (domain_kill(e) == HC_AGAIN) {
+    }
+    page->wc_version = 77;
+    e->time_offset = -3600;
+    systime_wallclock_update(e);
+    assert_int_equal(page->wc_version, 77);
+    domain_put(e);
 }
 
 /* A blocked vcpu is woken by its timer wherever it last ran, and the timer moves with it. */
@@ -311,9 +359,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_up_down, setup, kit_teardown),
         cmocka_unit_test_setup_teardown(test_register_info, setup, kit_teardown),
         cmocka_unit_test_setup_teardown(test_no_info, setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(test_event_before_vcpus, setup, kit_teardown),
         cmocka_unit_test_setup_teardown(test_runstate, setup, kit_teardown),
         cmocka_unit_test_setup_teardown(test_clock, setup, kit_teardown),
         cmocka_unit_test_setup_teardown(test_timers, setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(test_clock_of_the_dead, setup, kit_teardown),
         cmocka_unit_test_setup_teardown(test_timer_wakes, setup, kit_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

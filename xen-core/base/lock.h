@@ -71,6 +71,14 @@ static inline void spin_unlock(struct spinlock *l)
     atomic_store_explicit(&l->now, now + 1, memory_order_release);
 }
 
+/* Does another cpu wait for the lock that this one holds? */
+static inline bool spin_is_wanted(const struct spinlock *l)
+{
+    return atomic_load_explicit(&l->next, memory_order_relaxed) -
+               atomic_load_explicit(&l->now, memory_order_relaxed) >
+           1;
+}
+
 /* For the irq-safe classes: interrupts off while held; `flags` restores them. */
 static inline unsigned long spin_lock_irqsave(struct spinlock *l)
 {

@@ -181,7 +181,8 @@ void timer_migrate(struct timer *t, unsigned int cpu)
     struct timer_cpu *c = lock_cpu(t);
     bool was_queued = t->queued != 0;
 
-    if (t->cpu == cpu) {
+    /* While its function runs it stays: who stops it looks there. */
+    if (t->cpu == cpu || atomic_load_explicit(&c->running, memory_order_relaxed) == t) {
         spin_unlock(&c->lock);
         port_irq_restore(flags);
         return;

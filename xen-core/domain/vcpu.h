@@ -30,11 +30,12 @@ struct vcpu {
     _Atomic uint32_t pause_count;
 
     /* Scheduler (sched/sched.c). */
-    _Atomic uint32_t cpu;    /* whose run queue; where it ran last */
-    _Atomic uint32_t on_cpu; /* its state is loaded somewhere: may not be loaded elsewhere */
-    bool initialised;        /* a context has been set: it may be taken up [life] */
-    bool queued;             /* in cpu's run queue [runq] */
-    struct vcpu *rq_next;    /* run queue, sorted by vtime [runq] */
+    _Atomic uint32_t cpu;     /* whose run queue; where it ran last */
+    _Atomic uint32_t on_cpu;  /* its state is loaded somewhere: may not be loaded elsewhere */
+    _Atomic uint32_t leaving; /* cpus that have let go of it and still look where it goes */
+    bool initialised;         /* a context has been set: it may be taken up [life] */
+    bool queued;              /* in cpu's run queue [runq] */
+    struct vcpu *rq_next;     /* run queue, sorted by vtime [runq] */
     struct vcpu *rq_prev;
     uint64_t vtime;            /* weighted virtual time, ns [runq] */
     uint64_t boost;            /* of a wake-up: so much of vtime does not count yet [runq] */

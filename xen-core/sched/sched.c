@@ -309,7 +309,8 @@ void sched_sleep(struct vcpu *v)
 /* context: interrupts on, not v itself. */
 void sched_wait_off_cpu(struct vcpu *v)
 {
-    while (atomic_load_explicit(&v->on_cpu, memory_order_acquire) != 0) {
+    while (atomic_load_explicit(&v->on_cpu, memory_order_acquire) != 0 ||
+           atomic_load_explicit(&v->leaving, memory_order_acquire) != 0) {
         port_cpu_relax();
     }
 }
@@ -552,10 +553,15 @@ void sched_run(void)
 /* From port_vcpu_switch(): prev's state is saved. Interrupts off. */
 void sched_switched(struct vcpu *prev)
 {
-    atomic_store_explicit(&prev->on_cpu, 0, memory_order_seq_cst);
-    if (!prev->is_idle) {
-        place(prev);
+    if (prev->is_idle) {
+        atomic_store_explicit(&prev->on_cpu, 0, memory_order_seq_cst);
+        return;
     }
+    atomic_fetch_add_explicit(&prev->leaving, 1, memory_order_relaxed);
+    atomic_store_explicit(&prev->on_cpu, 0, memory_order_seq_cst);
+    place(prev);
+    /* From now on it may be gone: who ends it has waited for this. */
+    atomic_fetch_sub_explicit(&prev->leaving, 1, memory_order_release);
 }
 
 _Noreturn void sched_idle(void)

@@ -64,6 +64,9 @@ void systime_update(struct vcpu *v)
         timer_migrate(&v->periodic, cpu);
         timer_migrate(&v->poll_timer, cpu);
     }
+    if (v->periodic_ns != 0 && !timer_is_set(&v->periodic)) {
+        timer_set(&v->periodic, port_time_now() + v->periodic_ns);
+    }
     port_time_scale(&s);
     v->time_version += 2;
     struct vcpu_time_info val = {
@@ -100,13 +103,17 @@ static void wallclock_write(struct domain *d, uint64_t base)
     s->wc_version = version;
 }
 
-/* locks: takes domlist's rank. */
+/* A dead domain has no page to write to. locks: takes domlist's rank, then life. */
 void systime_wallclock_update(struct domain *d)
 {
     uint64_t base = wall_at_zero();
 
     spin_lock(&wall_lock);
-    wallclock_write(d, base);
+    spin_lock(&d->life_lock);
+    if (d->shared_frame != NULL) {
+        wallclock_write(d, base);
+    }
+    spin_unlock(&d->life_lock);
     spin_unlock(&wall_lock);
 }
 
@@ -148,6 +155,9 @@ static void periodic_fired(void *data)
         return;
     }
     virq_raise(v, VIRQ_TIMER);
+    if ((atomic_load(&v->state) & VS_DOWN) != 0) {
+        return; /* goes on when it is loaded: what never runs costs nobody anything */
+    }
     uint64_t next = v->periodic.expires + period;
     timer_set(&v->periodic, next > now ? next : now + period);
 }

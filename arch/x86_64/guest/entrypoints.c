@@ -221,8 +221,11 @@ int64_t hc_set_segment_base(struct vcpu *v, struct hcall_args *a)
 
 void port_vcpu_nmi(struct vcpu *v)
 {
-    v->arch.nmi_pending = true;
+    __atomic_store_n(&v->arch.nmi_pending, true, __ATOMIC_SEQ_CST);
     vcpu_kick(v);
-    /* Its cpu looks at pending NMIs only when it has work. */
-    port_cpu_raise(atomic_load(&v->cpu), CW_UPCALL);
+    /* Its cpu looks at pending NMIs when it has work; one that does not run it is not disturbed, as
+     * they are looked at whenever a vcpu is loaded. */
+    if (v == port_current() || atomic_load(&v->on_cpu) != 0) {
+        port_cpu_raise(atomic_load(&v->cpu), CW_UPCALL);
+    }
 }

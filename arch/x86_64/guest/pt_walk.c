@@ -322,6 +322,12 @@ static bool drop_step(struct domain *d)
     return true;
 }
 
+/* Also when another cpu waits for us to be done: it does nothing else meanwhile. */
+static bool is_to_pause(const struct domain *d)
+{
+    return hcall_preempt_check() || spin_is_wanted(&d->mm_lock) || spin_is_wanted(&d->life_lock);
+}
+
 /* Runs the cursor to its end or to the next pause. 0 or HC_AGAIN. */
 static int64_t run(struct domain *d)
 {
@@ -331,7 +337,7 @@ static int64_t run(struct domain *d)
     while (c->active) {
         bool unit = c->drop ? drop_step(d) : validate_step(d);
         steps++;
-        if ((unit || steps % PT_ENTRIES == 0) && c->active && hcall_preempt_check()) {
+        if ((unit || steps % PT_ENTRIES == 0) && c->active && is_to_pause(d)) {
             return HC_AGAIN;
         }
     }
