@@ -13,6 +13,7 @@
 #include "port/irq.h"
 
 static struct domain *d0, *d1;
+static int was; /* the irq of the last number unmapped */
 static unsigned int own_calls;
 
 static int setup(void **state)
@@ -101,7 +102,7 @@ static void test_edge(void **state)
     assert_true(pending(port));
     uint32_t other;
     assert_int_equal(bind_pirq(d0->vcpu[0], 3, &other), -EEXIST);
-    assert_int_equal(pirq_unmap(d0, 3), -EBUSY);
+    assert_int_equal(pirq_unmap(d0, 3, &was), -EBUSY);
     struct evtchn_status s = { .dom = DOMID_SELF, .port = port };
     assert_int_equal(kit_call(d0->vcpu[0], hc_event_channel_op, EVTCHNOP_status, &s, 0), 0);
     assert_int_equal(s.status, EVTCHNSTAT_pirq);
@@ -115,8 +116,8 @@ static void test_edge(void **state)
     pending(port);
     fire(3); /* one that was on its way */
     assert_false(pending(port));
-    assert_int_equal(pirq_unmap(d0, 3), 0);
-    assert_int_equal(pirq_unmap(d0, 3), -EINVAL);
+    assert_int_equal(pirq_unmap(d0, 3, &was), 0);
+    assert_int_equal(pirq_unmap(d0, 3, &was), -EINVAL);
     assert_int_equal(pirq_to_irq(d0, 3), -EINVAL);
 }
 
@@ -170,7 +171,7 @@ static void test_numbers(void **state)
     fire((unsigned int)irq);
     assert_true(pending(port));
     assert_int_equal(close(port), 0);
-    assert_int_equal(pirq_unmap(d0, pirq), 0);
+    assert_int_equal(pirq_unmap(d0, pirq, &was), 0);
     irq_free((unsigned int)irq);
     /* All of them, and back. */
     int first = irq_alloc();
@@ -196,9 +197,9 @@ static void test_numbers(void **state)
     uint32_t p;
     assert_int_equal(bind_pirq(d0->vcpu[0], (uint32_t)message, &p), -EINVAL);
     assert_int_equal(pirq_map(d0, message, 700), message);
-    assert_int_equal(pirq_unmap(d0, message), 0);
-    assert_int_equal(pirq_unmap(d0, line), 0);
-    assert_int_equal(pirq_unmap(d0, line), -EINVAL);
+    assert_int_equal(pirq_unmap(d0, message, &was), 0);
+    assert_int_equal(pirq_unmap(d0, line, &was), 0);
+    assert_int_equal(pirq_unmap(d0, line, &was), -EINVAL);
     assert_int_equal(pirq_reserve(d0, true), line);
     while (pirq_reserve(d0, false) >= 0) {
     }

@@ -143,14 +143,15 @@ int pirq_reserve(struct domain *d, bool for_line)
     return found;
 }
 
-/* Also a number that is only reserved. fails: -EINVAL, -EBUSY (bound to a port). locks: takes pirq.
- */
-int pirq_unmap(struct domain *d, int pirq)
+/* Also a number that is only reserved. *irq: what it stood for until now, negative if nothing.
+ * fails: -EINVAL, -EBUSY (bound to a port). locks: takes pirq. */
+int pirq_unmap(struct domain *d, int pirq, int *irq)
 {
     unsigned long flags;
     struct pirq *p = lock_pirq(d, pirq, &flags);
     int rc = 0;
 
+    *irq = -1;
     if (p == NULL) {
         return -EINVAL;
     }
@@ -159,6 +160,7 @@ int pirq_unmap(struct domain *d, int pirq)
     } else if (p->port != 0) {
         rc = -EBUSY;
     } else {
+        *irq = p->irq;
         p->irq = NO_IRQ;
     }
     unlock_pirq(d, flags);

@@ -14,7 +14,7 @@ void pirq_domain_destroy(struct domain *d); /* unbinds all */
 int pirq_map(struct domain *d, int pirq, unsigned int irq);
 /* A free number for later use, of a line's or of a message's kind. -EINVAL, -ENOSPC. */
 int pirq_reserve(struct domain *d, bool for_line);
-int pirq_unmap(struct domain *d, int pirq);
+int pirq_unmap(struct domain *d, int pirq, int *irq);
 int pirq_to_irq(struct domain *d, int pirq); /* -EINVAL */
 /* evtchn bind_pirq/close: start the line and send it to `port`. flags BIND_PIRQ__*. */
 int pirq_bind(struct domain *d, int pirq, uint32_t port, bool shareable);

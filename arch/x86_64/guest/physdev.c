@@ -179,8 +179,8 @@ static int64_t op_unmap_pirq(struct vcpu *v, void *arg, struct hcall_args *a)
     if (p->domid != DOMID_SELF && p->domid != v->d->id) {
         return -EPERM;
     }
-    int irq = pirq_to_irq(v->d, p->pirq);
-    int rc = pirq_unmap(v->d, p->pirq);
+    int irq;
+    int rc = pirq_unmap(v->d, p->pirq, &irq);
     if (rc == 0 && irq >= 0 && (uint32_t)irq >= port_irq_gsi_count()) {
         msi_teardown((unsigned int)irq);
         irq_free((unsigned int)irq);

@@ -9,7 +9,7 @@
 #define LEAF_ADDRESS_SIZES 0x80000008u
 
 /* First frame number that the processor cannot address. */
-static uint64_t mfn_limit(void)
+uint64_t cpu_mfn_limit(void)
 {
     static _Atomic uint64_t limit;
     uint64_t n = atomic_load_explicit(&limit, memory_order_relaxed);
@@ -37,7 +37,7 @@ static int get_device(struct domain *d, struct domain *pg_owner, pte_t *e)
     if (pg_owner != d && pg_owner != dom_io) {
         return -EINVAL;
     }
-    if (pte_mfn(*e).n >= mfn_limit()) {
+    if (pte_mfn(*e).n >= cpu_mfn_limit()) {
         return -EPERM;
     }
     int rc = rights_check_mmio(d, pte_mfn(*e), &readonly);

@@ -39,6 +39,9 @@ static inline mfn_t pte_mfn(pte_t e)
     return MFN((e & PTE_ADDR) >> PAGE_SHIFT);
 }
 
+/* First frame number that the processor cannot address. */
+uint64_t cpu_mfn_limit(void);
+
 static inline pte_t pte_make(mfn_t mfn, uint64_t flags)
 {
     return (mfn.n << PAGE_SHIFT) | flags;

@@ -12,7 +12,10 @@
 #include "abi/errno.h"
 #include "cpu/machine.h"
 #include "hw/pci_cfg.h"
+#include "base/lock.h"
+#include "guest/pte.h"
 #include "irq/irq.h"
+#include "mm/frame.h"
 #include "port/mmu.h"
 
 #define CAP_MSI  0x05u
@@ -44,7 +47,7 @@
 #define MSG_DEST_SHIFT 12
 #define MSIX_PAGES_MAX 64u
 
-/* One message.  Set up under dom0's hypercalls, then changed under irqdesc. */
+/* One message.  Set up and torn down under setup_lock, changed meanwhile under irqdesc. */
 struct message {
     bool used;
     bool masked;
@@ -56,6 +59,7 @@ struct message {
     uint32_t data;
 };
 
+static struct spinlock setup_lock = SPINLOCK(LOCK_msi); /* which messages are used, and pages */
 static struct message messages[IRQ_MAX];
 
 /* Pages of MSI-X tables are mapped once and stay so. */
@@ -64,8 +68,12 @@ static struct {
     uint8_t *va;
 } msix_page[MSIX_PAGES_MAX];
 
+/* NULL: no place for it, or it is no device's memory: what a BAR says is domain 0's word. */
 static uint8_t *map_table_page(uint64_t pa)
 {
+    if (pa >> PAGE_SHIFT >= cpu_mfn_limit() || frame_of(MFN(pa >> PAGE_SHIFT)) != NULL) {
+        return NULL;
+    }
     for (unsigned int i = 0; i < MSIX_PAGES_MAX; i++) {
         if (msix_page[i].va == NULL) {
             msix_page[i].mfn = pa >> PAGE_SHIFT;
@@ -137,7 +145,7 @@ static bool same_function(const struct msi_source *a, const struct msi_source *b
     return a->segment == b->segment && a->bus == b->bus && a->devfn == b->devfn;
 }
 
-int msi_setup(const struct msi_source *src, unsigned int irq)
+static int setup(const struct msi_source *src, unsigned int irq)
 {
     if (irq >= IRQ_MAX || src->segment != 0) {
         return -EINVAL;
@@ -160,6 +168,14 @@ int msi_setup(const struct msi_source *src, unsigned int irq)
     }
     int rc = src->is_msix ? setup_msix(m) : setup_msi(m);
     m->used = rc == 0;
+    return rc;
+}
+
+int msi_setup(const struct msi_source *src, unsigned int irq)
+{
+    spin_lock(&setup_lock);
+    int rc = setup(src, irq);
+    spin_unlock(&setup_lock);
     return rc;
 }
 
@@ -232,7 +248,7 @@ void msi_mask(unsigned int irq)
     set_mask(irq, true);
 }
 
-void msi_teardown(unsigned int irq)
+static void teardown(unsigned int irq)
 {
     if (irq >= IRQ_MAX || !messages[irq].used) {
         return;
@@ -248,7 +264,14 @@ void msi_teardown(unsigned int irq)
     m->used = false;
 }
 
-int msi_restore(uint16_t segment, uint8_t bus, uint8_t devfn)
+void msi_teardown(unsigned int irq)
+{
+    spin_lock(&setup_lock);
+    teardown(irq);
+    spin_unlock(&setup_lock);
+}
+
+static int restore(uint16_t segment, uint8_t bus, uint8_t devfn)
 {
     const struct msi_source wanted = { .segment = segment, .bus = bus, .devfn = devfn };
     int rc = -ENODEV;
@@ -267,5 +290,13 @@ int msi_restore(uint16_t segment, uint8_t bus, uint8_t devfn)
         write_message(m);
         rc = 0;
     }
+    return rc;
+}
+
+int msi_restore(uint16_t segment, uint8_t bus, uint8_t devfn)
+{
+    spin_lock(&setup_lock);
+    int rc = restore(segment, bus, devfn);
+    spin_unlock(&setup_lock);
     return rc;
 }
