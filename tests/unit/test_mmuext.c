@@ -428,6 +428,26 @@ static void test_small(void **state)
     assert_int_equal(kit_call(hc_mmuext_op, (uintptr_t)&op, 1, 0, 4321), -ESRCH);
     assert_int_equal(kit_call(hc_mmuext_op, (uintptr_t)&op, 1, 0, DOMID_XEN), -EPERM);
     assert_int_equal(kit_call(hc_mmuext_op, HV_VIRT_START, 1, 0, DOMID_SELF), -EFAULT);
+
+    /* What others may read they may not clear, nor make a table of, not even the control domain. */
+    static const uint32_t forbidden[] = { MMUEXT_CLEAR_PAGE,   MMUEXT_COPY_PAGE,
+                                          MMUEXT_PIN_L1_TABLE, MMUEXT_PIN_L4_TABLE,
+                                          MMUEXT_UNPIN_TABLE,  MMUEXT_NEW_BASEPTR };
+    struct frame *shown = heap_reserve(0, HEAP_ANY);
+    assert_non_null(shown);
+    frame_share(frame_mfn(shown), MFN(frame_mfn(shown).n + 1));
+    g.d->is_ctl = true;
+    op.arg1.mfn = mfn(shown);
+    op.arg2.src_mfn = mfn(shown);
+    for (unsigned int i = 0; i < sizeof(forbidden) / sizeof(forbidden[0]); i++) {
+        op.cmd = forbidden[i];
+        assert_int_equal(kit_call(hc_mmuext_op, (uintptr_t)&op, 1, 0, DOMID_XEN), -EPERM);
+        assert_int_equal(frame_word(shown), FW_RAM | FW_REF);
+    }
+    g.d->is_ctl = false;
+    shown->owner = NULL;
+    atomic_store(&shown->word, FW_HYPERVISOR);
+    heap_unreserve(shown, 0);
 }
 
 /* XSA-45, 410: death of a domain with pinned trees, roots and mappings of its own tables, in

@@ -82,16 +82,19 @@ int64_t domctl_destroydomain(struct vcpu *v, struct domain *d, struct xen_domctl
  * -E2BIG. */
 int64_t domctl_pausedomain(struct vcpu *v, struct domain *d, struct xen_domctl *op)
 {
+    bool fits;
+
     (void)v;
     (void)op;
+    domain_pause(d); /* before it is counted: what is counted may be taken back at once */
     spin_lock(&d->life_lock);
-    if (d->ctl_pause_count == UINT32_MAX) {
-        spin_unlock(&d->life_lock);
+    fits = d->ctl_pause_count < INT32_MAX;
+    d->ctl_pause_count += fits;
+    spin_unlock(&d->life_lock);
+    if (!fits) {
+        domain_unpause(d);
         return -E2BIG;
     }
-    d->ctl_pause_count++;
-    spin_unlock(&d->life_lock);
-    domain_pause(d);
     return 0;
 }
 

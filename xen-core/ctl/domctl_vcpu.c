@@ -97,10 +97,10 @@ int64_t domctl_setvcpucontext(struct vcpu *v, struct domain *d, struct xen_domct
         if (rc == 0) {
             t->initialised = true;
         }
-        spin_unlock(&d->life_lock);
         if (rc == 0 && port_context_online(ctx)) {
-            vcpu_up(t);
+            vcpu_up(t); /* under the lock: a reset may be waiting for it */
         }
+        spin_unlock(&d->life_lock);
         domain_unpause(d);
     }
     heap_free(ctx, CONTEXT_ORDER);

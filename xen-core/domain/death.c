@@ -190,8 +190,11 @@ int64_t domain_kill(struct domain *d)
     /* Once it is seen dying, it has been paused for good. Its vcpus may want `life` on their way
      * out: wait without it. */
     if (!domain_is_dying(d)) {
+        uint32_t alive = DL_ALIVE;
+
         domain_pause_nosync(d);
-        atomic_store_explicit(&d->life, DL_DYING, memory_order_release);
+        /* Another may have begun, and be done, meanwhile. */
+        (void)atomic_compare_exchange_strong(&d->life, &alive, DL_DYING);
     }
     for (uint32_t i = 0; i < d->max_vcpus; i++) {
         if (d->vcpu[i] != NULL) {

@@ -396,12 +396,11 @@ void domain_shutdown(struct domain *d, uint32_t code)
  * shut down. */
 void domain_resume(struct domain *d)
 {
-    if (atomic_load(&d->is_shut_down) == 0) {
+    if (atomic_exchange(&d->is_shut_down, 0) == 0) {
         return;
     }
     d->shutdown_code = SHUTDOWN_CODE_NONE;
     atomic_store(&d->crash_pending, 0);
-    atomic_store(&d->is_shut_down, 0);
     atomic_store(&d->shutting_down, 0);
     domain_unpause(d);
 }

@@ -556,7 +556,7 @@ static int64_t close_all(struct domain *d)
     return 0;
 }
 
-/* The caller sees to it that nobody else resets d meanwhile (it is paused, or does it itself). */
+/* locks: life(d) held: only one closes them all. */
 int64_t evtchn_reset(struct domain *d)
 {
     return close_all(d);
@@ -689,13 +689,18 @@ void evtchn_domain_destroy(struct domain *d)
 }
 
 /* Without locks: for a person who looks at a guest that may hang. */
+#define DUMP_LINES 64u /* of a domain: each is written to a slow uart */
+
 void evtchn_dump(struct domain *d)
 {
-    for (uint32_t port = 0; port < d->evtchn->count; port++) {
+    unsigned int lines = 0;
+
+    for (uint32_t port = 0; port < d->evtchn->count && lines < DUMP_LINES; port++) {
         const struct evtchn *e = evtchn_of(d->evtchn, port);
         uint64_t bit = UINT64_C(1) << (port % 64);
         if (e != NULL && (d->shared->evtchn_pending[port / 64] & bit) != 0) {
             uint64_t w = evtchn_word(e);
+            lines++;
             log_at(LOG_ERR, "  port %u pending%s: state %u, vcpu %u, argument %u", port,
                    (d->shared->evtchn_mask[port / 64] & bit) != 0 ? ", masked" : "", ew_state(w),
                    ew_vcpu(w), ew_arg(w));

@@ -118,7 +118,8 @@ static int64_t evtchn_op_unmask(struct vcpu *v, void *arg, struct hcall_args *a)
     return evtchn_unmask(v->d, r->port);
 }
 
-/* Progress is in the domain. fails: -ESRCH, -EPERM, HC_AGAIN. */
+/* Progress is in the domain. fails: -ESRCH, -EPERM, -EINVAL (dying), HC_AGAIN. locks: takes life.
+ */
 static int64_t evtchn_op_reset(struct vcpu *v, void *arg, struct hcall_args *a)
 {
     const struct evtchn_reset *r = arg;
@@ -127,7 +128,9 @@ static int64_t evtchn_op_reset(struct vcpu *v, void *arg, struct hcall_args *a)
 
     (void)a;
     if (rc == 0) {
-        rc = evtchn_reset(d);
+        spin_lock(&d->life_lock); /* its end closes all ports, too */
+        rc = domain_is_dying(d) ? -EINVAL : evtchn_reset(d);
+        spin_unlock(&d->life_lock);
         domain_put(d);
     }
     return rc;

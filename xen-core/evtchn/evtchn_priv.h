@@ -99,7 +99,11 @@ void evtchn_wake_pollers(struct domain *d, uint32_t port);
 /* Unmasked and pending: the selector bit, and the upcall if it is new. */
 static inline void evtchn_select(struct domain *d, uint32_t word, uint32_t vcpu)
 {
-    struct vcpu *v = d->vcpu[vcpu];
+    struct vcpu *v = __atomic_load_n(&d->vcpu[vcpu], __ATOMIC_ACQUIRE);
+
+    if (__builtin_expect(v == NULL, 0)) {
+        return; /* a port of a domain that has no vcpus yet */
+    }
     struct vcpu_info *info = __atomic_load_n(&v->info, __ATOMIC_ACQUIRE);
     uint64_t bit = UINT64_C(1) << word;
 

@@ -195,7 +195,9 @@ int64_t port_domctl_set_cpu_policy(struct vcpu *v, struct domain *d, struct xen_
         rc = -EFAULT;
     } else {
         domain_pause(d);
+        spin_lock(&d->life_lock); /* two at once would make a policy each */
         rc = cpuid_set(d, leaves, p->nr_leaves, &p->err_leaf, &p->err_subleaf);
+        spin_unlock(&d->life_lock);
         domain_unpause(d);
     }
     heap_free(leaves, 0);

@@ -276,6 +276,9 @@ static int64_t frame_op(struct domain *d, const struct mmuext_op *op)
 {
     mfn_t mfn = MFN(op->arg1.mfn);
 
+    if (d->is_pseudo) {
+        return -EPERM; /* the M2P is for reading */
+    }
     switch (op->cmd) {
     case MMUEXT_PIN_L1_TABLE:
     case MMUEXT_PIN_L2_TABLE:

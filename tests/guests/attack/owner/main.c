@@ -217,6 +217,52 @@ static void lives(void)
     check_eq(hc2(__HYPERVISOR_xen_version, XENVER_version, 0), 4 << 16 | 17);
 }
 
+/* The machine-to-physical table is for reading: it is cleared by nobody and becomes nobody's page
+ * table, whoever's name is given. */
+static void machine_table(void)
+{
+    static const u32 cmds[] = { MMUEXT_CLEAR_PAGE,   MMUEXT_COPY_PAGE,    MMUEXT_PIN_L1_TABLE,
+                                MMUEXT_PIN_L2_TABLE, MMUEXT_PIN_L3_TABLE, MMUEXT_PIN_L4_TABLE };
+    static const domid_t names[] = { DOMID_SELF, DOMID_XEN, DOMID_IO };
+    static u64 frames[4];
+    struct xen_machphys_mfn_list list = { .max_extents = ARRAY(frames),
+                                          .extent_start = gptr(frames) };
+
+    check_eq(memory_op(XENMEM_machphys_mfn_list, &list), 0);
+    check(list.nr_extents > 0);
+    for (u32 i = 0; i < ARRAY(cmds) * ARRAY(names) * 2; i++) {
+        struct mmuext_op op = { .cmd = cmds[i % ARRAY(cmds)] };
+
+        op.arg1.mfn = frames[0] + i / (ARRAY(cmds) * ARRAY(names)) * 511;
+        op.arg2.src_mfn = mfn_of(page);
+        check_at(hc4(__HYPERVISOR_mmuext_op, U64(&op), 1, 0, names[i / ARRAY(cmds) % 3]) < 0,
+                 __FILE__, __LINE__, "operation %u on a frame of the table", op.cmd);
+    }
+}
+
+/* An event for a domain before it has a vcpu. */
+static void unborn(void)
+{
+    struct evtchn_alloc_unbound a = { .remote_dom = DOMID_SELF };
+    struct evtchn_bind_interdomain b = { 0 };
+    struct evtchn_send s = { 0 };
+
+    memset(&d, 0, sizeof(d));
+    d.u.createdomain.max_vcpus = 1;
+    d.u.createdomain.grant_opts = 1;
+    d.u.createdomain.max_evtchn_port = 1023;
+    d.u.createdomain.max_grant_frames = 4;
+    check_eq(domctl(XEN_DOMCTL_createdomain, 0), 0);
+    a.dom = b.remote_dom = d.domain;
+    if (on_joist && event_op(EVTCHNOP_alloc_unbound, &a) == 0) {
+        b.remote_port = a.port;
+        check_eq(event_op(EVTCHNOP_bind_interdomain, &b), 0);
+        s.port = b.local_port;
+        check_eq(event_op(EVTCHNOP_send, &s), 0);
+    }
+    check_eq(domctl(XEN_DOMCTL_destroydomain, a.dom), 0);
+}
+
 void test_main(void)
 {
     page = page_alloc();
@@ -227,6 +273,8 @@ void test_main(void)
     }
     ram();
     shared_frames();
+    machine_table();
+    unborn();
     ports();
     itself();
     nonsense();
