@@ -21,6 +21,7 @@
 #define RETRY_MS        100
 #define DOMID_MAX       0x7fefu
 #define EVENTS_PER_TURN 32u
+#define TRIES           10u /* when others change the same nodes */
 
 static void lost(struct guests *g);
 
@@ -49,18 +50,45 @@ static bool read_number(struct guests *g, uint16_t domid, const char *name, uint
     return is_number;
 }
 
-/* Tells the world where the terminal is, unless it knows. */
-static void publish(struct guests *g, const struct console *c)
+/* In a transaction: written after the guest's nodes have been taken away it would stay for ever. */
+static int put_tty(struct guests *g, const struct console *c)
 {
     char path[64];
+    char *port = NULL;
+    uint32_t tx;
+    int rc = store_begin(g->store, &tx);
+
+    if (rc < 0) {
+        return rc;
+    }
+    (void)snprintf(path, sizeof(path), "/local/domain/%u/console/port", c->domid);
+    rc = store_read(g->store, tx, path, &port);
+    free(port);
+    if (rc == 0) {
+        (void)snprintf(path, sizeof(path), "/local/domain/%u/console/tty", c->domid);
+        rc = store_write(g->store, tx, path, c->pty.path);
+    }
+    if (rc < 0) {
+        (void)store_end(g->store, tx, false);
+        return rc;
+    }
+    return store_end(g->store, tx, true);
+}
+
+/* Tells the world where the terminal is, unless it knows, or the guest has gone. */
+static void publish(struct guests *g, const struct console *c)
+{
     char *known = read_node(g, c->domid, "console/tty");
 
     if (!known || strcmp(known, c->pty.path) != 0) {
-        (void)snprintf(path, sizeof(path), "/local/domain/%u/console/tty", c->domid);
-        int rc = store_write(g->store, 0, path, c->pty.path);
-        if (rc < 0) {
-            log_limited(console_limit(g->daemon, c->domid), LOG_LEVEL_WARN, "cannot write %s: %s",
-                        path, joist_strerror(rc));
+        int rc = -EAGAIN;
+        for (unsigned int i = 0; rc == -EAGAIN && i < TRIES; i++) {
+            rc = put_tty(g, c);
+        }
+        if (rc < 0 && rc != -ENOENT) {
+            log_limited(console_limit(g->daemon, c->domid), LOG_LEVEL_WARN,
+                        "cannot write where the terminal of domain %u is: %s", c->domid,
+                        joist_strerror(rc));
         }
     }
     free(known);
