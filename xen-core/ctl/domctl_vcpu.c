@@ -66,8 +66,8 @@ static int64_t reset_vcpu(struct domain *d, struct vcpu *t)
     return rc;
 }
 
-/* Without a context: back to the state before the first one. 0, -EINVAL (no such vcpu, or what the
- * context asks for), -EFAULT, -ENOMEM, HC_AGAIN. */
+/* Without a context: back to the state before the first one. 0, -EINVAL (no such vcpu, one without
+ * a vcpu_info, or what the context asks for), -EFAULT, -ENOMEM, HC_AGAIN. */
 int64_t domctl_setvcpucontext(struct vcpu *v, struct domain *d, struct xen_domctl *op)
 {
     struct vcpu *t = vcpu_get(d, op->u.vcpucontext.vcpu);

@@ -27,8 +27,8 @@ void heap_free(void *va, unsigned int order);
 
 /*
  * 2^order frames for a domain: zeroed, owner d, refs 1 each ("allocated"), on d's page list,
- * counted against d->max_frames.  Returns the first frame or NULL (no
- * memory, limit, or d is dying). locks: takes heap, pages(d).
+ * counted against d->max_frames.  Returns the first frame or NULL (no memory, limit, or d is
+ * dying). locks: takes heap, pages(d).
  */
 struct frame *heap_alloc_domain(struct domain *d, unsigned int order, unsigned int flags);
 

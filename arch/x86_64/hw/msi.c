@@ -10,10 +10,10 @@
 #include <stddef.h>
 
 #include "abi/errno.h"
-#include "cpu/machine.h"
-#include "hw/pci_cfg.h"
 #include "base/lock.h"
+#include "cpu/machine.h"
 #include "guest/pte.h"
+#include "hw/pci_cfg.h"
 #include "irq/irq.h"
 #include "mm/frame.h"
 #include "port/mmu.h"
@@ -68,12 +68,8 @@ static struct {
     uint8_t *va;
 } msix_page[MSIX_PAGES_MAX];
 
-/* NULL: no place for it, or it is no device's memory: what a BAR says is domain 0's word. */
 static uint8_t *map_table_page(uint64_t pa)
 {
-    if (pa >> PAGE_SHIFT >= cpu_mfn_limit() || frame_of(MFN(pa >> PAGE_SHIFT)) != NULL) {
-        return NULL;
-    }
     for (unsigned int i = 0; i < MSIX_PAGES_MAX; i++) {
         if (msix_page[i].va == NULL) {
             msix_page[i].mfn = pa >> PAGE_SHIFT;
@@ -115,6 +111,10 @@ static int setup_msix(struct message *m)
         return -ENXIO;
     }
     uint64_t pa = bar + (table & ~7u) + (uint64_t)s->entry * MSIX_ENTRY_SIZE;
+    /* What a BAR says is domain 0's word: RAM is no table, nor what cannot be addressed. */
+    if (pa >> PAGE_SHIFT >= cpu_mfn_limit() || frame_of(MFN(pa >> PAGE_SHIFT)) != NULL) {
+        return -ENXIO;
+    }
     uint8_t *page = map_table_page(pa);
     if (page == NULL) {
         return -ENOMEM;
