@@ -516,20 +516,29 @@ static void take_events(struct backend *b)
     }
 }
 
+/* What is broken is found by the request that meets it, here or in follow_store(). */
 static void store_ready(struct ev_fd *src, short revents)
 {
     struct backend *b = src->owner;
 
     (void)revents;
-    if (store_pump(b->s) != 0) {
-        evloop_del(b->loop, src);
+    store_pump(b->s);
+}
+
+/* After each turn: a request of a look may have found the connection broken, and made another. */
+static void follow_store(struct backend *b)
+{
+    if (store_fd(b->s) < 0) {
         b->code = store_reconnect(b->s, STORE_WAIT);
         if (b->code != 0) {
             log_error("the store is lost: %s", strerror(-b->code));
             return; /* the supervisor's next one tries again */
         }
-        src->fd = store_fd(b->s);
-        evloop_add(b->loop, src); /* the watch is set again, and has an event for us */
+    }
+    if (store_fd(b->s) != b->source.fd) {
+        evloop_del(b->loop, &b->source);
+        b->source.fd = store_fd(b->s);
+        evloop_add(b->loop, &b->source);
     }
 }
 
@@ -615,6 +624,7 @@ int backend_run(struct daemon *daemon)
     log_info("serving the back ends of domain %u", b.own_id);
     while (rc == 0 && !evloop_stopped(b.loop)) {
         rc = evloop_turn(b.loop, -1);
+        follow_store(&b);
         rc = rc == 0 ? b.code : rc;
         take_events(&b);
     }
