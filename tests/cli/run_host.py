@@ -600,11 +600,13 @@ def t_backend(rig):
 
 
 class Domain(threading.Thread):
-    """The store as a guest sees it, on a socket: paths that do not begin with / are below its own directory."""
+    """The store as a guest sees it, on a socket: paths that do not begin with / are below its own directory.  The next request
+    for a path that ends with `cut` breaks its connection."""
 
     def __init__(self, rig, domid):
         super().__init__(daemon=True)
         self.path, self.store, self.home = rig.dir + "/domain.sock", rig.store, b"/local/domain/%d/" % domid
+        self.cut = None
         self.listener = socket.socket(socket.AF_UNIX)
         self.listener.bind(self.path)
         self.listener.listen(8)
@@ -637,6 +639,11 @@ class Domain(threading.Thread):
             while len(data) >= 16 and len(data) >= 16 + struct.unpack_from("<I", data, 12)[0]:
                 kind, number, tx, size = struct.unpack_from("<IIII", data)
                 body, data = data[16:16 + size], data[16 + size:]
+                if self.cut and body.endswith(self.cut):
+                    self.cut = None
+                    source.shutdown(socket.SHUT_RDWR)
+                    target.shutdown(socket.SHUT_RDWR)
+                    return
                 if kind in (1, 2, 3, 4, 5, 11, 12, 13, 14) and body[:1] not in (b"/", b"@"):
                     body = self.home + body
                 target.sendall(struct.pack("<IIII", kind, number, tx, len(body)) + body)
@@ -644,10 +651,11 @@ class Domain(threading.Thread):
 
 def t_backend_daemon(rig):
     """joistd --backend itself, on a machine without the kernel's back ends: it reads what it is asked for, refuses it with its
-    reason, which is told here, keeps no note of it, and does the same after kill -9."""
+    reason, which is told here, keeps no note of it, and does the same after kill -9 and with its store cut off."""
     drv = rig.joist(f"create {rig.dir}/guest.cfg name=drv")["domid"]
     rig.joist(f"create {rig.dir}/guest.cfg name=fr")
-    env = dict(rig.env, XENSTORED_PATH=Domain(rig, drv).path)
+    there = Domain(rig, drv)
+    env = dict(rig.env, XENSTORED_PATH=there.path)
     before = without_parents(rig.state())
 
     @contextlib.contextmanager
@@ -669,7 +677,9 @@ def t_backend_daemon(rig):
     for _ in range(2):
         with daemon() as p:
             for line, want in asked:
+                there.cut = b"/hotplug-status\0"  # in the middle of a look
                 code, _, err = rig.run("joist " + line)
+                assert there.cut is None, "no look has asked"
                 assert code == 1 and re.search(rf"domain {drv} \(drv\) refuses it: .*{want}", err), err
             notes = [k for k in rig.state()["store"] if "/data/joist/" in k and "/device/v" in k and k[-1].isdigit()]
             assert not notes, notes
