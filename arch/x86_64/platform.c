@@ -47,7 +47,8 @@ static const struct uart_ops *uart; /* that one which is there */
 static struct uart_config uart_config;
 static struct acpi_info acpi;
 
-/* I/O ports that stay ours: 8259 pair, PIT, PCI configuration, CMOS is dom0's too. */
+/* I/O ports that stay ours: 8259 pair, PIT, PCI configuration (port_io.c has a way for dom0); CMOS
+ * is dom0's too. */
 static const struct {
     uint16_t first;
     uint16_t last;

@@ -248,7 +248,7 @@ class Machine(Console):
 
     def __init__(self, name, efi=None, options="", kernel=None, cmdline="", ramdisk=None, smp=2,
                  mem=1024, icount=None, accel=None, cpu=CPU, esp=None, native=False, share=None,
-                 vga=False, net="none", noreboot=True, echo=None, extra=(), dom0_mem=None):
+                 vga=False, net="none", noreboot=True, echo=None, extra=(), dom0_mem=None, board="q35"):
         os.makedirs(LOGS, exist_ok=True)
         self.name = name
         self.dir = os.path.join(BUILD, "run", "%s.%d" % (name, os.getpid()))
@@ -257,7 +257,7 @@ class Machine(Console):
         self.p = None
         self.native = native
         self._qmp = None
-        args = [QEMU, "-name", name, "-machine", "q35", "-cpu", cpu, "-smp", str(smp), "-m", str(mem),
+        args = [QEMU, "-name", name, "-machine", board, "-cpu", cpu, "-smp", str(smp), "-m", str(mem),
                 "-accel", accel or ("tcg,thread=single" if icount else "tcg,thread=multi"),
                 "-display", "none", "-serial", "stdio", "-monitor", "none",
                 "-qmp", "unix:%s,server=on,wait=off" % os.path.join(self.dir, "qmp")]

@@ -3,8 +3,10 @@
 import os
 import re
 
+import devices
 import repack_kernel
 import stale
+import system
 from system import Host, IMAGE, demand, harness
 
 FORMS = ("gzip", "zstd", "lz4", "elf")
@@ -60,6 +62,28 @@ def guarded(_h, args):
         h.send("poweroff\n")
         demand(h.wait_end(120) == 0, "QEMU ended badly")
     return "page-table isolation, VERW, RSB, retpolines"
+
+
+def old_board(_h, args):
+    """A board without PCI Express: configuration space by ports alone, interrupts by shared level lines."""
+    other = {"virtio-blk-pci,drive=dv,serial=virtio": "virtio-blk-pci,drive=dv,serial=virtio,vectors=0",
+             "ide-hd,drive=ds,bus=ide.0,serial=ahci": "ide-hd,drive=ds,bus=ahci.0,serial=ahci"}
+    extra = ["-device", "ahci,id=ahci"] + [other.get(a, a) for a in system.device_args()]
+    with Host("boots-old-board", args.efi, tools=args.tools, ramdisk=os.path.join(IMAGE, "stock.ird"), smp=2, mem=2048,
+              board="pc", extra=extra) as h:
+        h.up(400)
+        host = h.must("cat /sys/bus/pci/devices/0000:00:00.0/device").split()[0]
+        demand(host == "0x1237", "the host bridge is %s, not that of the old board" % host)
+        line = re.search(r"(?m)^ *\d+: .*virtio\d", h.must("grep virtio /proc/interrupts"))
+        demand(line and "pirq" in line.group(0), "no virtio device has a line of its own: %r" % line)
+        said = devices.disks(h, args)
+        h.create("g")
+        h.on_console("g", "uname -a")
+        h.must_tool("shutdown -w g", 120)
+        h.gone("g")
+        h.send("poweroff\n")
+        demand(h.wait_end(120) == 0, "QEMU ended badly")
+    return said
 
 
 def four_cpus_6g(_h, args):

@@ -58,7 +58,7 @@ GROUPS = [
      [images.run_command, images.run_ends, images.extracted, images.pv_grub]),
     ("installed", None, [debians.installed_dom0, debians.from_disk, debians.destroyed, debians.new_kernel,
                          debians.user_build]),
-    ("boots", None, [boots.one_cpu, boots.guarded, boots.four_cpus_6g, boots.eight_cpus, boots.sixteen_gb, boots.dom0_kernels,
+    ("boots", None, [boots.one_cpu, boots.guarded, boots.old_board, boots.four_cpus_6g, boots.eight_cpus, boots.sixteen_gb, boots.dom0_kernels,
                      boots.damaged_kernels, boots.cloud_kernel]),
     ("runs", None, [runs.terminal, runs.wrong_kernel, runs.sizes]),
 ]

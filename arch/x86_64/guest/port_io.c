@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* I/O ports of a guest.  PCI's address port and the RTC's index are latched per domain: the live
- * registers are the hypervisor's to change. */
+/*
+ * I/O ports of a guest.  PCI's address port and the RTC's index are latched per domain: the live
+ * registers are the hypervisor's to change.  So nobody has a right to PCI's ports; the control
+ * domain, which a machine without MCFG leaves no other way to its devices, reaches what is behind
+ * them.
+ */
 #include "guest/port_io.h"
 
 #include "cpu/msr.h"
@@ -43,24 +47,29 @@ static uint32_t all_ones(unsigned int size)
     return size == 4 ? UINT32_MAX : (1u << (8 * size)) - 1;
 }
 
-static bool is_pci_data(uint16_t port, unsigned int size)
+static bool is_pci_address(const struct domain *d, uint16_t port, unsigned int size)
 {
-    return port >= PCI_DATA && port + size <= PCI_DATA + 4;
+    return d->is_ctl && port == PCI_ADDRESS && size == 4;
+}
+
+static bool is_pci_data(const struct domain *d, uint16_t port, unsigned int size)
+{
+    return d->is_ctl && port >= PCI_DATA && port + size <= PCI_DATA + 4;
 }
 
 uint32_t port_io_read(struct vcpu *v, uint16_t port, unsigned int size)
 {
     struct domain *d = v->d;
 
-    if (!rights_check(d, RIGHT_PORT, port, (uint64_t)port + size - 1)) {
-        return all_ones(size);
-    }
-    if (port == PCI_ADDRESS && size == 4) {
+    if (is_pci_address(d, port, size)) {
         return d->arch.pci_cf8;
     }
-    if (is_pci_data(port, size)) {
+    if (is_pci_data(d, port, size)) {
         return (d->arch.pci_cf8 & PCI_ENABLE) ? cpu_pci_read(d->arch.pci_cf8, port - PCI_DATA, size)
                                               : all_ones(size);
+    }
+    if (!rights_check(d, RIGHT_PORT, port, (uint64_t)port + size - 1)) {
+        return all_ones(size);
     }
     if (port == CMOS_DATA && size == 1) {
         return cpu_cmos_read(d->arch.cmos_index);
@@ -72,17 +81,17 @@ void port_io_write(struct vcpu *v, uint16_t port, unsigned int size, uint32_t va
 {
     struct domain *d = v->d;
 
-    if (!rights_check(d, RIGHT_PORT, port, (uint64_t)port + size - 1)) {
-        return;
-    }
-    if (port == PCI_ADDRESS && size == 4) {
+    if (is_pci_address(d, port, size)) {
         d->arch.pci_cf8 = val;
         return;
     }
-    if (is_pci_data(port, size)) {
+    if (is_pci_data(d, port, size)) {
         if (d->arch.pci_cf8 & PCI_ENABLE) {
             cpu_pci_write(d->arch.pci_cf8, port - PCI_DATA, size, val);
         }
+        return;
+    }
+    if (!rights_check(d, RIGHT_PORT, port, (uint64_t)port + size - 1)) {
         return;
     }
     if (port == CMOS_INDEX && size == 1) {
