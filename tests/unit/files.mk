@@ -48,7 +48,8 @@ unit-test_pt_write-objs := tests/unit/mm_kit.o
 # Grants: both, a guest with page tables that maps and one that grants.
 unit-y += test_gnttab
 unit-test_gnttab-objs := tests/unit/mm_kit.o
-unit-y += test_event_threads test_end_threads
+unit-y += test_event_threads test_end_threads test_ctl_threads
+unit-test_ctl_threads-objs := tests/unit/mm_kit.o
 unit-test_end_threads-objs := tests/unit/mm_kit.o
 unit-test_event_threads-objs := tests/unit/mm_kit.o
 
@@ -79,5 +80,5 @@ unit-y += test_explore test_explore_grants test_explore_ports
 $(foreach t,test_explore test_explore_grants test_explore_ports,$(eval unit-$(t)-objs := tests/unit/mm_kit.o tests/unit/explore.o))
 
 # Under the thread sanitizer too.
-tsan-y += test_end_threads test_event_threads test_mm_threads test_sched_threads
+tsan-y += test_ctl_threads test_end_threads test_event_threads test_mm_threads test_sched_threads
 $(foreach t,$(tsan-y),$(eval cflags-tests/unit/$(t).o := -DTHREAD_SHARE=$(if $(filter 1,$(TSAN)),10,1)))

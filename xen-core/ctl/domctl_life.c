@@ -173,7 +173,9 @@ void domctl_fill_info(struct domain *d, struct xen_domctl_getdomaininfo *info)
     info->outstanding_pages = __atomic_load_n(&d->claimed_frames, __ATOMIC_RELAXED);
     info->shared_info_frame = shared ? frame_mfn(shared).n : ~UINT64_C(0);
     info->ssidref = d->ssidref;
+    spin_lock(&d->life_lock);
     memcpy(info->handle, d->handle, sizeof(info->handle));
+    spin_unlock(&d->life_lock);
     info->cpupool = CTL_POOL_ID;
 }
 
@@ -217,7 +219,9 @@ int64_t domctl_max_vcpus(struct vcpu *v, struct domain *d, struct xen_domctl *op
 int64_t domctl_setdomainhandle(struct vcpu *v, struct domain *d, struct xen_domctl *op)
 {
     (void)v;
+    spin_lock(&d->life_lock);
     memcpy(d->handle, op->u.setdomainhandle.handle, sizeof(d->handle));
+    spin_unlock(&d->life_lock);
     return 0;
 }
 

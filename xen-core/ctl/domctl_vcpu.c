@@ -81,9 +81,6 @@ int64_t domctl_setvcpucontext(struct vcpu *v, struct domain *d, struct xen_domct
     if (op->u.vcpucontext.ctxt.va == 0) {
         return reset_vcpu(d, t);
     }
-    if (!vcpu_has_info(t)) {
-        return -EINVAL;
-    }
     ctx = heap_alloc(CONTEXT_ORDER, HEAP_NOSCRUB);
     if (!ctx) {
         return -ENOMEM;
@@ -93,7 +90,7 @@ int64_t domctl_setvcpucontext(struct vcpu *v, struct domain *d, struct xen_domct
     } else {
         domain_pause(d);
         spin_lock(&d->life_lock); /* a domain that dies gives up page tables only once */
-        rc = domain_is_dying(d) ? -EINVAL : port_vcpu_set_context(t, ctx);
+        rc = domain_is_dying(d) || !vcpu_has_info(t) ? -EINVAL : port_vcpu_set_context(t, ctx);
         if (rc == 0) {
             t->initialised = true;
         }
@@ -107,30 +104,30 @@ int64_t domctl_setvcpucontext(struct vcpu *v, struct domain *d, struct xen_domct
     return rc;
 }
 
-/* 0, -EINVAL, -ENODATA (never had a context), -EFAULT, -ENOMEM. */
+/* 0, -EINVAL (no such vcpu, or the domain dies), -ENODATA (it has no context), -EFAULT, -ENOMEM. */
 int64_t domctl_getvcpucontext(struct vcpu *v, struct domain *d, struct xen_domctl *op)
 {
     struct vcpu *t = vcpu_get(d, op->u.vcpucontext.vcpu);
     void *ctx;
-    int64_t rc = 0;
+    int64_t rc;
 
     (void)v;
     if (!t) {
         return -EINVAL;
-    }
-    if (!t->initialised) {
-        return -ENODATA;
     }
     ctx = heap_alloc(CONTEXT_ORDER, HEAP_ANY);
     if (!ctx) {
         return -ENOMEM;
     }
     vcpu_pause(t);
-    spin_lock(&d->life_lock);
-    port_vcpu_get_context(t, ctx);
+    spin_lock(&d->life_lock); /* a reset or the domain's end takes the context back */
+    rc = domain_is_dying(d) ? -EINVAL : t->initialised ? 0 : -ENODATA;
+    if (rc == 0) {
+        port_vcpu_get_context(t, ctx);
+    }
     spin_unlock(&d->life_lock);
     vcpu_unpause(t);
-    if (guest_write(op->u.vcpucontext.ctxt, ctx, sizeof(struct vcpu_guest_context))) {
+    if (rc == 0 && guest_write(op->u.vcpucontext.ctxt, ctx, sizeof(struct vcpu_guest_context))) {
         rc = -EFAULT;
     }
     heap_free(ctx, CONTEXT_ORDER);

@@ -56,10 +56,10 @@ static void tell_control_domain(void)
     }
 }
 
-static bool any_vcpu_loaded(const struct domain *d)
+static bool any_vcpu_loaded(struct domain *d)
 {
     for (uint32_t i = 0; i < d->max_vcpus; i++) {
-        const struct vcpu *v = d->vcpu[i];
+        const struct vcpu *v = vcpu_get(d, i);
         if (v != NULL && atomic_load_explicit(&v->on_cpu, memory_order_acquire) != 0) {
             return true;
         }
@@ -121,7 +121,7 @@ void domain_kill_shared(struct domain *d)
     struct frame *f = d->shared_frame;
 
     if (f != NULL) {
-        d->shared_frame = NULL;
+        __atomic_store_n(&d->shared_frame, NULL, __ATOMIC_RELAXED); /* shown by control calls */
         heap_free_shared(f);
     }
 }
@@ -197,8 +197,8 @@ int64_t domain_kill(struct domain *d)
         (void)atomic_compare_exchange_strong(&d->life, &alive, DL_DYING);
     }
     for (uint32_t i = 0; i < d->max_vcpus; i++) {
-        if (d->vcpu[i] != NULL) {
-            sched_wait_off_cpu(d->vcpu[i]);
+        if (vcpu_get(d, i) != NULL) {
+            sched_wait_off_cpu(vcpu_get(d, i));
         }
     }
 

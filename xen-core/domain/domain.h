@@ -58,7 +58,7 @@ struct domain {
     struct spinlock mm_lock;
     struct spinlock pages_lock;
     uint32_t page_head;          /* first frame number of the owned list; 0 = none [pages] */
-    uint64_t owned_frames;       /* [pages] */
+    uint64_t owned_frames;       /* [pages]; read at any time, as claimed_frames */
     _Atomic uint64_t max_frames; /* limit set by domctl max_mem */
     uint64_t claimed_frames;     /* XENMEM_claim_pages [heap] */
     struct shared_info *shared;  /* hypervisor's mapping */
@@ -71,18 +71,18 @@ struct domain {
     struct pirq_table *pirqs;
 
     /* State that control calls show. */
-    uint8_t handle[16];
+    uint8_t handle[16];           /* [life] */
     _Atomic uint32_t pause_count; /* paused by control calls or by the hypervisor */
-    uint32_t
-        ctl_pause_count; /* so many of these are from domctl pausedomain; 1 at creation [life] */
+    /* So many of these are from domctl pausedomain; 1 at creation [life, read at any time]. */
+    _Atomic uint32_t ctl_pause_count;
     _Atomic uint32_t shutting_down; /* asked for, or crashed: its vcpus are being stopped */
     _Atomic uint32_t is_shut_down;  /* all of them have stopped */
-    uint32_t shutdown_code; /* SHUTDOWN_*, or SHUTDOWN_CODE_NONE; one that is set first stays */
+    _Atomic uint32_t shutdown_code; /* SHUTDOWN_*, or SHUTDOWN_CODE_NONE; the first set stays */
     _Atomic uint32_t crash_pending; /* set by domain_crash(), acted on at guest_return */
     uint32_t create_flags;          /* XEN_DOMCTL_CDF_* */
     uint32_t ssidref;
-    uint32_t vm_assist;  /* bits VMASST_TYPE_* */
-    int64_t time_offset; /* seconds, XEN_DOMCTL_settimeoffset */
+    uint32_t vm_assist;          /* bits VMASST_TYPE_* */
+    _Atomic int64_t time_offset; /* seconds, XEN_DOMCTL_settimeoffset */
     uint64_t created_ns;
 
     /* Scheduling parameters (credit2's names). */
@@ -119,7 +119,7 @@ struct domain *domain_get_next(domid_t id);
 
 struct domain_config {
     uint32_t create_flags;
-    uint8_t handle[16];
+    uint8_t handle[16]; /* [life] */
     uint32_t ssidref;
     uint32_t max_vcpus;
     uint32_t max_evtchn_port; /* highest port number allowed */

@@ -33,7 +33,7 @@ static struct {
     uint64_t claimed;             /* frames promised to domains [lock] */
 } heap = { .lock = SPINLOCK(LOCK_heap) };
 
-/* A count that is read without the lock, too. locks: heap held. */
+/* A count that is read without the lock, too. locks: the one of the count held. */
 static void change(uint64_t *count, uint64_t by)
 {
     __atomic_store_n(count, *count + by, __ATOMIC_RELAXED);
@@ -185,7 +185,7 @@ static uint64_t take(unsigned int order, unsigned int flags, struct domain *d, u
     }
     if (mfn != 0 && promised != 0) {
         *used = promised < n ? promised : n;
-        d->claimed_frames -= *used;
+        change(&d->claimed_frames, -*used);
         change(&heap.claimed, -*used);
     }
     spin_unlock(&heap.lock);
@@ -199,7 +199,7 @@ static void untake(uint64_t mfn, unsigned int order, struct domain *d, uint64_t 
     spin_lock(&heap.lock);
     block_free(mfn, order);
     if (!domain_is_dying(d)) {
-        d->claimed_frames += used;
+        change(&d->claimed_frames, used);
         change(&heap.claimed, used);
     }
     spin_unlock(&heap.lock);
@@ -308,7 +308,7 @@ struct frame *heap_alloc_domain(struct domain *d, unsigned int order, unsigned i
         for (uint64_t i = n; i-- > 0;) {
             was_empty |= heap_link(&frame_table[mfn + i], d);
         }
-        d->owned_frames += n;
+        change(&d->owned_frames, n);
         if (was_empty) {
             domain_ref(d);
         }
@@ -379,7 +379,7 @@ void heap_release(struct frame *f)
     if (d != NULL) {
         spin_lock(&d->pages_lock);
         if ((f->aux & FA_UNCOUNTED) == 0) {
-            d->owned_frames--;
+            change(&d->owned_frames, -UINT64_C(1));
         }
         drop = (f->aux & FA_UNLISTED) != 0 || heap_unlink(f, d);
         spin_unlock(&d->pages_lock);
@@ -472,13 +472,13 @@ int heap_claim(struct domain *d, uint64_t frames)
     spin_lock(&heap.lock);
     if (frames == 0) {
         change(&heap.claimed, -d->claimed_frames);
-        d->claimed_frames = 0;
+        change(&d->claimed_frames, -d->claimed_frames);
     } else if (d->claimed_frames != 0 || frames <= has || frames > max || dying) {
         rc = -EINVAL;
     } else if (frames - has > heap.free - heap.claimed) {
         rc = -ENOMEM;
     } else {
-        d->claimed_frames = frames - has;
+        change(&d->claimed_frames, frames - has);
         change(&heap.claimed, frames - has);
     }
     spin_unlock(&heap.lock);
