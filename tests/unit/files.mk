@@ -54,10 +54,11 @@ unit-test_end_threads-objs := tests/unit/mm_kit.o
 unit-test_event_threads-objs := tests/unit/mm_kit.o
 
 # Drivers and registers, recorded: these link the object under test and fakes of their own.
-tool-unit-y += test_acpi test_cpu test_efifb test_lapic test_tsc
+tool-unit-y += test_acpi test_cpu test_efifb test_lapic test_msi test_tsc
 unit-test_acpi-objs := drivers/acpi.o
 unit-test_efifb-objs := drivers/efifb.o drivers/font.o
 unit-test_lapic-objs := arch/x86_64/hw/lapic.o
+unit-test_msi-objs := arch/x86_64/hw/msi.o
 unit-test_tsc-objs := arch/x86_64/hw/tsc.o
 unit-test_cpu-objs := tests/unit/recorded/cpu.o
 cflags-tests/unit/recorded/cpu.o := -iquote tests/unit/recorded

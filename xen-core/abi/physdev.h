@@ -92,7 +92,7 @@ struct physdev_map_pirq {
     int32_t bus;
     int32_t devfn;
     int32_t entry_nr;    /* MSI-X: entry; multi-MSI: count, out: granted */
-    uint64_t table_base; /* MSI-X: machine address of the table; 0: plain MSI */
+    uint64_t table_base; /* MSI-X: start of the BAR that holds the table; 0: plain MSI */
 };
 _Static_assert(sizeof(struct physdev_map_pirq) == 40, "physdev_map_pirq");
 

@@ -15,7 +15,7 @@ struct msi_source {
     uint8_t devfn;
     bool is_msix;
     uint16_t entry;      /* MSI-X table entry */
-    uint64_t table_base; /* machine address of the MSI-X table, as dom0 says; 0 = look it up */
+    uint64_t table_base; /* BAR with the MSI-X table, as dom0 says; used for virtual functions */
 };
 
 /* Program the function to raise irq (from irq_alloc()), masked until port_irq_startup(). -ENODEV,

@@ -3,7 +3,9 @@
  * MSI and MSI-X: the hypervisor alone writes messages, so that no domain can have a device raise a
  * vector of its choice.
  *
- * Registers: PCI Local Bus 3.0 section 6.8; message format: SDM vol. 3A section 11.11.
+ * Registers: PCI Local Bus 3.0 section 6.8; message format: SDM vol. 3A section 11.11.  Virtual
+ * functions have no vendor, no BARs and no memory enable of their own (SR-IOV 1.1 section 3.4.1):
+ * there domain 0's word is all there is.
  */
 #include "hw/msi.h"
 
@@ -37,7 +39,7 @@
 #define MSIX_ENTRY_MASKED   1u
 
 #define REG_VENDOR  0x00u
-#define REG_COMMAND 0x04u
+#define REG_COMMAND 0x04u /* and status: all ones where no function is */
 #define REG_BAR0    0x10u
 #define COMMAND_MEM 0x0002u
 #define BAR_IO      0x1u
@@ -45,7 +47,7 @@
 
 #define MSG_ADDRESS    UINT32_C(0xfee00000)
 #define MSG_DEST_SHIFT 12
-#define MSIX_PAGES_MAX 64u
+#define MSIX_PAGES_MAX IRQ_MAX /* no more messages than that can be in use */
 
 /* One message.  Set up and torn down under setup_lock, changed meanwhile under irqdesc. */
 struct message {
@@ -97,6 +99,20 @@ static uint64_t bar_address(const struct msi_source *s, unsigned int bir)
     return addr;
 }
 
+static bool is_virtual(const struct msi_source *s)
+{
+    return pci_cfg_read(s->bus, s->devfn, REG_VENDOR, 2) == 0xffff;
+}
+
+/* Where the BAR with the table lies; 0: nowhere. */
+static uint64_t table_bar(const struct msi_source *s, unsigned int bir)
+{
+    if (is_virtual(s)) {
+        return s->table_base & ~UINT64_C(15);
+    }
+    return pci_cfg_read(s->bus, s->devfn, REG_COMMAND, 2) & COMMAND_MEM ? bar_address(s, bir) : 0;
+}
+
 static int setup_msix(struct message *m)
 {
     const struct msi_source *s = &m->src;
@@ -106,12 +122,12 @@ static int setup_msix(struct message *m)
     if (s->entry > (control & MSIX_CONTROL_SIZE) || (table & 7) > 5) {
         return -EINVAL;
     }
-    uint64_t bar = bar_address(s, table & 7);
-    if (bar == 0 || !(pci_cfg_read(s->bus, s->devfn, REG_COMMAND, 2) & COMMAND_MEM)) {
+    uint64_t bar = table_bar(s, table & 7);
+    if (bar == 0) {
         return -ENXIO;
     }
     uint64_t pa = bar + (table & ~7u) + (uint64_t)s->entry * MSIX_ENTRY_SIZE;
-    /* What a BAR says is domain 0's word: RAM is no table, nor what cannot be addressed. */
+    /* What a BAR says is domain 0's word, too: RAM is no table, nor what cannot be addressed. */
     if (pa >> PAGE_SHIFT >= cpu_mfn_limit() || frame_of(MFN(pa >> PAGE_SHIFT)) != NULL) {
         return -ENXIO;
     }
@@ -150,7 +166,7 @@ static int setup(const struct msi_source *src, unsigned int irq)
     if (irq >= IRQ_MAX || src->segment != 0) {
         return -EINVAL;
     }
-    if ((pci_cfg_read(src->bus, src->devfn, REG_VENDOR, 2) & 0xffff) == 0xffff) {
+    if (pci_cfg_read(src->bus, src->devfn, REG_COMMAND, 4) == UINT32_MAX) {
         return -ENODEV;
     }
     for (unsigned int i = 0; i < IRQ_MAX; i++) {
