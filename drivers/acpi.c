@@ -177,9 +177,10 @@ static void read_madt(const uint8_t *t, uint32_t size, struct acpi_info *o)
             log_warn("ACPI: MADT entry at %u has length %u", at, n);
             return;
         }
-        if (e[0] == MADT_LAPIC && n >= 8) {
+        /* An id of all ones is everybody's address, and some firmware's word for none. */
+        if (e[0] == MADT_LAPIC && n >= 8 && e[3] != UINT8_MAX) {
             add_cpu(o, e[3], e[2], get32(e + 4));
-        } else if (e[0] == MADT_X2APIC && n >= 16) {
+        } else if (e[0] == MADT_X2APIC && n >= 16 && get32(e + 4) != UINT32_MAX) {
             add_cpu(o, get32(e + 4), get32(e + 12), get32(e + 8));
         } else if (e[0] == MADT_IOAPIC && n >= 12) {
             add_ioapic(o, e);

@@ -3,12 +3,18 @@
 #include "port/irq.h"
 
 #include "arch/host/machine.h"
+#include "irq/irq.h"
 
 #define GSIS 24u
 
 unsigned int port_irq_gsi_count(void)
 {
     return GSIS;
+}
+
+unsigned int port_irq_count(void)
+{
+    return IRQ_MAX;
 }
 
 int port_irq_startup(unsigned int irq, bool level, bool active_low)

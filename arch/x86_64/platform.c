@@ -246,7 +246,14 @@ static void deny(enum rights_kind kind, uint64_t first, uint64_t last)
     }
 }
 
-/* What no domain may map or reach, dom0 included. */
+static void make_readonly(paddr_t pa)
+{
+    if (rights_readonly_global(pa >> PAGE_SHIFT, pa >> PAGE_SHIFT) != 0) {
+        panic("no memory for the list of what domains may not write");
+    }
+}
+
+/* What no domain may map or reach, dom0 included, or only read. */
 static void deny_own(void)
 {
     for (size_t i = 0; i < sizeof own_ports / sizeof own_ports[0]; i++) {
@@ -256,13 +263,13 @@ static void deny_own(void)
         deny(RIGHT_PORT, uart_config.base, uart_config.base + COM_PORTS - 1);
     }
     deny(RIGHT_MMIO, acpi.lapic_base >> PAGE_SHIFT, acpi.lapic_base >> PAGE_SHIFT);
+    /* The firmware's AML reads the HPET, and on some boards the I/O APICs; it even writes there,
+     * which comes to nothing (pt_write.c). */
     for (uint32_t i = 0; i < acpi.ioapic_count; i++) {
-        deny(RIGHT_MMIO, acpi.ioapic[i].base >> PAGE_SHIFT, acpi.ioapic[i].base >> PAGE_SHIFT);
+        make_readonly(acpi.ioapic[i].base);
     }
-    /* the firmware's AML reads the HPET */
-    if (acpi.hpet_base != 0 &&
-        rights_readonly_global(acpi.hpet_base >> PAGE_SHIFT, acpi.hpet_base >> PAGE_SHIFT) != 0) {
-        panic("no memory for the list of what domains may not write");
+    if (acpi.hpet_base != 0) {
+        make_readonly(acpi.hpet_base);
     }
 }
 

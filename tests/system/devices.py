@@ -60,6 +60,24 @@ def disks(h, args):
     return ", ".join(said)
 
 
+def virtual_functions(h, _args):
+    """A function with virtual ones (SR-IOV): their interrupts can be had, which their registers alone do not tell. QEMU's do no
+    more than that: their controllers stay offline."""
+    pf = h.must("for d in /sys/bus/pci/devices/*; do [ -e $d/sriov_numvfs ] && echo $d; done").split()
+    demand(len(pf) == 1, "not one function with virtual ones: %s" % pf)
+    before = len(h.sh("ls /sys/bus/pci/devices").split())
+    h.must("dmesg -c >/dev/null; echo 2 > %s/sriov_numvfs" % pf[0])
+    demand(len(h.sh("ls /sys/bus/pci/devices").split()) == before + 2, "there are not two more")
+    end = time.monotonic() + 60
+    while time.monotonic() < end and len(re.findall("not ready|map irq failed", h.sh("dmesg"))) < 2:
+        time.sleep(1)
+    log = h.sh("dmesg")
+    demand("map irq failed" not in log, "an interrupt is refused: " + log)
+    demand(len(re.findall("CSTS=", log)) == 2, "the driver did not come to the controllers: " + log)
+    h.must("echo 0 > %s/sriov_numvfs" % pf[0])
+    return "2 functions"
+
+
 class Server(threading.Thread):
     """Sends each caller the same noise; what a caller of the second port sends is summed."""
 

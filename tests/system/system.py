@@ -55,6 +55,13 @@ def device_args():
             "-netdev", "user,id=n1", "-device", "virtio-net-pci,netdev=n1"]
 
 
+def express_args():
+    """A disk controller in parts, which needs PCI Express."""
+    return ["-device", "pcie-root-port,id=rp,slot=1,chassis=1", "-device", "nvme-subsys,id=sub",
+            "-device", "nvme,serial=parts,subsys=sub,bus=rp,sriov_max_vfs=2,sriov_vq_flexible=4,sriov_vi_flexible=2,"
+                       "max_ioqpairs=6,msix_qsize=7"]
+
+
 def free_port():
     """A TCP port of this host that nobody listens on."""
     with socket.socket() as s:

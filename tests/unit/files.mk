@@ -35,7 +35,8 @@ unit-y += $(core-kit-tests) test_spec
 $(foreach t,$(core-kit-tests),$(eval unit-$(t)-objs := tests/unit/core_kit.o))
 
 # Memory on the host machine: guests with page tables (mm_kit), an audit of all frames after each step.
-unit-y += test_frame test_heap test_mmu_update test_mmuext test_insn test_pt_write test_mm_threads test_desc test_ctx
+unit-y += test_crowd test_frame test_heap test_mmu_update test_mmuext test_insn test_pt_write test_mm_threads test_desc test_ctx
+unit-test_crowd-objs := tests/unit/mm_kit.o
 unit-test_ctx-objs := tests/unit/mm_kit.o
 unit-test_frame-objs := tests/unit/mm_kit.o
 unit-test_heap-objs := tests/unit/mm_kit.o

@@ -12,12 +12,15 @@
 #include <sys/mman.h>
 #include <cmocka.h>
 
+#include "abi/errno.h"
 #include "arch/host/machine.h"
 #include "guest/mm_x86.h"
 #include "guest/x86_flags.h"
+#include "irq/rights.h"
 #include "tests/unit/mm_kit.h"
 
-#define SLOT 100u
+#define SLOT   100u
+#define FRAMES 1024u
 
 #define CF    0x001u
 #define ARITH 0x8d5u /* CF PF AF ZF SF OF */
@@ -266,11 +269,37 @@ static void test_string(void **state)
     assert_int_equal(r.rdi, table_va + SLOT * 8 - 8);
 }
 
+/* A plain store to a device that may only be read is done without effect; any other faults. */
+static void test_device(void **state)
+{
+    static const uint8_t lock_or[16] = { 0xf0, 0x48, 0x09, 0x0f };
+    const uint64_t va = KIT_VA + SLOT * PAGE_SIZE;
+    const uint64_t first = FRAMES - FRAMES / 8; /* where the machine has a hole */
+
+    (void)state;
+    assert_int_equal(rights_readonly_global(first, first), 0);
+    assert_int_equal(kit_update_va(va, pte_make(MFN(first), K_RO), 0), -EPERM); /* no right */
+    assert_int_equal(rights_allow(g.d, RIGHT_MMIO, first, first + 1), 0);
+    assert_int_equal(kit_update_va(va, pte_make(MFN(first), K_RW), 0), 0);
+    assert_int_equal(kit_entry(g.l1, SLOT) & PTE_RW, 0);
+    assert_true(store(va + 16, 5));
+    struct regs r = { .rcx = 1, .rdi = va, .rip = (uintptr_t)lock_or };
+    assert_false(pt_write_emulate(g.v, &r, va));
+    assert_int_equal(r.rip, (uintptr_t)lock_or);
+    assert_false(store(va + PAGE_SIZE - 4, 5)); /* across its end */
+    /* One that is mapped read-only because the guest wants it so. */
+    assert_int_equal(kit_update_va(va, pte_make(MFN(first + 1), K_RO), 0), 0);
+    assert_false(store(va, 5));
+    assert_int_equal(rights_deny(g.d, RIGHT_MMIO, first, first + 1), 0);
+    assert_int_equal(kit_update_va(va, 0, 0), 0);
+    kit_audit();
+}
+
 static int setup(void **state)
 {
     (void)state;
     code = mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    kit_machine(1024, 1);
+    kit_machine(FRAMES, 1);
     kit_guest(&g, false, 1);
     return code == MAP_FAILED;
 }
@@ -289,6 +318,7 @@ int main(void)
         cmocka_unit_test(test_against_processor),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_mark),
+        cmocka_unit_test(test_device),
         cmocka_unit_test(test_string),
     };
 

@@ -350,8 +350,10 @@ static void test_ops(void **state)
     struct sched_shutdown s = { .reason = SHUTDOWN_MAX + 1 };
     struct sched_remote_shutdown r = { .domain_id = 1, .reason = SHUTDOWN_MAX + 1 };
     struct sched_pin_override p = { .pcpu = 0 };
+    struct cpumask before = { { 3 } };
 
     (void)state;
+    d0->vcpu[0]->hard = before;
     assert_int_equal(kit_call(v, hc_sched_op, 99, NULL, 0), -ENOSYS);
     assert_int_equal(kit_call(v, hc_sched_op, SCHEDOP_shutdown, &s, 0), -EINVAL);
     assert_int_equal(kit_call(v, hc_sched_op, SCHEDOP_shutdown_code, &s, 0), -EINVAL);
@@ -360,8 +362,15 @@ static void test_ops(void **state)
     assert_int_equal(kit_call(v, hc_sched_op, SCHEDOP_pin_override, &p, 0), -EPERM);
     assert_int_equal(kit_call(d0->vcpu[0], hc_sched_op, SCHEDOP_pin_override, &p, 0), 0);
     assert_int_equal(d0->vcpu[0]->hard.w[0], 1);
+    p.pcpu = 1;
+    assert_int_equal(kit_call(d0->vcpu[0], hc_sched_op, SCHEDOP_pin_override, &p, 0), -EBUSY);
     p.pcpu = -1;
     assert_int_equal(kit_call(d0->vcpu[0], hc_sched_op, SCHEDOP_pin_override, &p, 0), 0);
+    assert_memory_equal(&d0->vcpu[0]->hard, &before, sizeof(before));
+    assert_int_equal(kit_call(d0->vcpu[0], hc_sched_op, SCHEDOP_pin_override, &p, 0), -EINVAL);
+    p.pcpu = CONFIG_MAX_CPUS - 1; /* not there */
+    assert_int_equal(kit_call(d0->vcpu[0], hc_sched_op, SCHEDOP_pin_override, &p, 0), -EINVAL);
+    assert_memory_equal(&d0->vcpu[0]->hard, &before, sizeof(before));
     p.pcpu = CONFIG_MAX_CPUS;
     assert_int_equal(kit_call(d0->vcpu[0], hc_sched_op, SCHEDOP_pin_override, &p, 0), -EINVAL);
     assert_int_equal(kit_call(d0->vcpu[0], hc_sched_op, SCHEDOP_remote_shutdown, &r, 0), -EINVAL);

@@ -163,7 +163,7 @@ static void mask_and(struct cpumask *m, const struct cpumask *with)
 }
 
 /* What was asked for; what comes into effect goes back into the caller's bitmaps. 0, -EINVAL,
- * -ESRCH, -EFAULT. */
+ * -EBUSY (it is overridden), -ESRCH, -EFAULT. */
 int64_t domctl_setvcpuaffinity(struct vcpu *v, struct domain *d, struct xen_domctl *op)
 {
     struct xen_domctl_vcpuaffinity *a = &op->u.vcpuaffinity;
@@ -178,6 +178,9 @@ int64_t domctl_setvcpuaffinity(struct vcpu *v, struct domain *d, struct xen_domc
     }
     if (a->flags & ~(XEN_VCPUAFFINITY_HARD | XEN_VCPUAFFINITY_SOFT | XEN_VCPUAFFINITY_FORCE)) {
         return -EINVAL;
+    }
+    if (atomic_load(&t->is_overridden)) {
+        return -EBUSY; /* by its own call, for a moment */
     }
     cpumask_copy(&hard, &t->hard);
     cpumask_copy(&soft, &t->soft);

@@ -37,10 +37,12 @@ struct vcpu {
     bool queued;              /* in cpu's run queue [runq] */
     struct vcpu *rq_next;     /* run queue, sorted by vtime [runq] */
     struct vcpu *rq_prev;
-    uint64_t vtime;            /* weighted virtual time, ns [runq] */
-    uint64_t boost;            /* of a wake-up: so much of vtime does not count yet [runq] */
-    uint64_t ran_from;         /* since when its running time is not yet charged [runq] */
-    struct cpumask hard, soft; /* affinity */
+    uint64_t vtime;             /* weighted virtual time, ns [runq] */
+    uint64_t boost;             /* of a wake-up: so much of vtime does not count yet [runq] */
+    uint64_t ran_from;          /* since when its running time is not yet charged [runq] */
+    struct cpumask hard, soft;  /* affinity */
+    struct cpumask hard_before; /* what pin_override goes back to, while it is overridden */
+    _Atomic bool is_overridden;
 
     /* Events: the registered or default vcpu_info. */
     struct vcpu_info *info;   /* hypervisor's mapping; never NULL (a dummy until there is one) */

@@ -86,7 +86,7 @@ int irq_own(unsigned int irq, void (*fn)(void *data), void *data, bool level, bo
 /* fails: -ENOSPC. locks: takes irqdesc. */
 int irq_alloc(void)
 {
-    for (unsigned int irq = port_irq_gsi_count(); irq < IRQ_MAX; irq++) {
+    for (unsigned int irq = port_irq_gsi_count(); irq < port_irq_count(); irq++) {
         struct irq_desc *i = &descs[irq];
         unsigned long flags = spin_lock_irqsave(&i->lock);
         bool got = i->owner == IO_NONE;

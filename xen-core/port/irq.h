@@ -16,10 +16,11 @@
 
 /*
  * Interrupt lines as irq/irq.c sees them: an `irq` is a small number: GSI below
- * port_irq_gsi_count(), above them allocated ones (MSI).  All return 0 or negative errno; called
- * with irqdesc held unless said.
+ * port_irq_gsi_count(), above them, below port_irq_count(), allocated ones (MSI).  All return 0 or
+ * negative errno; called with irqdesc held unless said.
  */
 unsigned int port_irq_gsi_count(void);
+unsigned int port_irq_count(void);                                   /* at most IRQ_MAX */
 int port_irq_startup(unsigned int irq, bool level, bool active_low); /* route to a vector, unmask */
 void port_irq_shutdown(unsigned int irq);
 void port_irq_mask(unsigned int irq);

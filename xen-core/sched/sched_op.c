@@ -191,22 +191,38 @@ static int64_t sched_op_watchdog(struct vcpu *v, void *arg, struct hcall_args *a
 
 /* A vcpu of the hardware domain ties itself to one cpu for a while (negative: lets go). fails:
  * -EINVAL. */
+/* The caller onto one cpu, for firmware that answers on that one only; a negative one: back to
+ * where it may run otherwise. 0, -EINVAL (no such cpu, nothing to go back to), -EBUSY (done
+ * already). */
 static int64_t sched_op_pin_override(struct vcpu *v, void *arg, struct hcall_args *a)
 {
     const struct sched_pin_override *r = arg;
     struct cpumask mask;
+    int64_t rc;
 
     (void)a;
-    if (r->pcpu >= 0) {
-        if (r->pcpu >= CONFIG_MAX_CPUS) {
+    if (r->pcpu < 0) {
+        if (!atomic_load(&v->is_overridden)) {
             return -EINVAL;
         }
-        cpumask_zero(&mask);
-        cpumask_set(&mask, (unsigned int)r->pcpu);
-        return sched_set_affinity(v, &mask, &v->soft);
+        rc = sched_set_affinity(v, &v->hard_before, &v->soft);
+        atomic_store(&v->is_overridden, false);
+        return rc;
     }
-    cpumask_copy(&mask, &cpu_online_mask);
-    return sched_set_affinity(v, &mask, &v->soft);
+    if (r->pcpu >= CONFIG_MAX_CPUS) {
+        return -EINVAL;
+    }
+    if (atomic_exchange(&v->is_overridden, true)) {
+        return -EBUSY;
+    }
+    cpumask_copy(&v->hard_before, &v->hard);
+    cpumask_zero(&mask);
+    cpumask_set(&mask, (unsigned int)r->pcpu);
+    rc = sched_set_affinity(v, &mask, &v->soft);
+    if (rc != 0) {
+        atomic_store(&v->is_overridden, false);
+    }
+    return rc;
 }
 
 static const struct subop_row ops[] = {

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "config.h"
 #include "cpu/regs.h"
 #include "mm/addr.h"
 
@@ -86,7 +87,9 @@ struct pt_hold {
     int32_t
         error; /* 0: a reference and a type reference are held; else what the request will get */
 };
-#define PT_HOLDS 4u
+/* For as many vcpus as run at once: with fewer, each gives up the next one's in its turn, and none
+ * comes to its end. (A domain fits a frame.) */
+#define PT_HOLDS (CONFIG_MAX_CPUS < 64 ? CONFIG_MAX_CPUS : 64)
 
 /* A walk over page tables of levels 2-4, and how far it has got: guest/pt_walk.c [mm]. */
 struct pt_cursor {

@@ -156,7 +156,8 @@ static int64_t upper_update(struct domain *d, struct frame *table, unsigned int 
     if (rc != 0) {
         return rc;
     }
-    if (t < FT_PT2 || t > FT_PT4 || !is_upper(d, table, t, index)) {
+    /* A domain that dies gives up held walks only once: none may begin. */
+    if (domain_is_dying(d) || t < FT_PT2 || t > FT_PT4 || !is_upper(d, table, t, index)) {
         return -EINVAL;
     }
     if ((e & PTE_P) != 0) {

@@ -59,8 +59,11 @@ int64_t mm_pin(struct domain *d, mfn_t mfn, enum frame_type t)
     }
     spin_lock(&d->mm_lock);
     /* What is refused in the end must not be walked first: each call would walk it once more, and
-     * one that stops on the way back would never come to its end. */
-    rc = (frame_word(f) & (FW_PINNED | FW_RELEASED)) != 0 ? -EINVAL : pt_get_valid(d, f, t);
+     * one that stops on the way back would never come to its end.  Nor for a domain that dies: it
+     * gives up held walks only once. */
+    rc = domain_is_dying(d) || (frame_word(f) & (FW_PINNED | FW_RELEASED)) != 0
+             ? -EINVAL
+             : pt_get_valid(d, f, t);
     if (rc == 0 && (domain_is_dying(d) || !pin_set(f))) {
         /* It has its pin already, or may not have one. */
         rc = pt_put(d, f);

@@ -2,7 +2,7 @@
 /*
  * Stores of a guest kernel to its own level-1 tables, which it sees read-only: the instruction is
  * done here, as an update of the entry.  What an update call would refuse stays a page fault of the
- * guest.
+ * guest.  A plain store to a device that domain 0 may only read does nothing.
  *
  * Known are mov, movnti, stos (one at a time), xchg, cmpxchg, add, or, and, sub, xor, bts, btr,
  * btc, of 1 to 8 bytes within an entry.
@@ -15,6 +15,7 @@
 #include "guest/pt_l1.h"
 #include "guest/pt_walk.h"
 #include "guest/x86_flags.h"
+#include "irq/rights.h"
 
 #define FLAG_CF     UINT64_C(0x001)
 #define FLAG_PF     UINT64_C(0x004)
@@ -312,24 +313,30 @@ static void finish_insn(const struct insn *i, const struct store *s, struct regs
     r->rip += i->length;
 }
 
-/* The level-1 table that va shows read-only to the kernel, NULL if it shows something else. */
-static struct frame *table_at(struct vcpu *v, uint64_t va)
+/* The frame that va shows read-only to the kernel. */
+static bool shown_at(struct vcpu *v, uint64_t va, mfn_t *mfn)
 {
     struct frame *f = pt_l1_find(v->arch.root_kernel, va);
 
     if (f == NULL || !pt_l1_lock(f, v->d)) {
-        return NULL;
+        return false;
     }
     pte_t e = pt_read(&pt_entries(f)[pt_index(va, 1)]);
     pt_l1_unlock(f);
-    if ((e & (PTE_P | PTE_RW)) != PTE_P) {
-        return NULL;
-    }
-    f = frame_of(pte_mfn(e));
-    if (f == NULL || (frame_word(f) & (FW_TYPE_MASK | FW_VALID)) != (FW_TYPE(FT_PT1) | FW_VALID)) {
-        return NULL;
-    }
-    return f;
+    *mfn = pte_mfn(e);
+    return (e & (PTE_P | PTE_RW)) == PTE_P;
+}
+
+static bool is_level1(const struct frame *f)
+{
+    return f != NULL && (frame_word(f) & (FW_TYPE_MASK | FW_VALID)) == (FW_TYPE(FT_PT1) | FW_VALID);
+}
+
+static bool is_device(struct domain *d, mfn_t mfn)
+{
+    bool readonly = false;
+
+    return frame_of(mfn) == NULL && rights_check_mmio(d, mfn, &readonly) == 0 && readonly;
 }
 
 bool pt_write_emulate(struct vcpu *v, struct regs *r, uint64_t va)
@@ -341,11 +348,24 @@ bool pt_write_emulate(struct vcpu *v, struct regs *r, uint64_t va)
     if (!va_guest_ok(va)) {
         return false;
     }
-    struct frame *table = table_at(v, va);
-    if (table == NULL || insn_fetch(v, r, &i) != 0 || !decode(&s, &i, r)) {
+    mfn_t mfn;
+    if (!shown_at(v, va, &mfn)) {
         return false;
     }
-    if (((s.ea ^ va) & PAGE_MASK) != 0 || !pt_l1_lock(table, v->d)) {
+    struct frame *table = frame_of(mfn);
+    bool device = is_device(v->d, mfn);
+    if ((!device && !is_level1(table)) || insn_fetch(v, r, &i) != 0 || !decode(&s, &i, r) ||
+        ((s.ea ^ va) & PAGE_MASK) != 0) {
+        return false;
+    }
+    if (device) {
+        done = (struct effect){ 0 };
+        if (s.kind == ST_PLAIN) {
+            finish_insn(&i, &s, r, &done);
+        }
+        return s.kind == ST_PLAIN;
+    }
+    if (!pt_l1_lock(table, v->d)) {
         return false;
     }
     int rc = store_locked(v->d, table, &s, r, &done);

@@ -32,6 +32,9 @@
 #define RTE_LEVEL  (UINT32_C(1) << 15)
 #define RTE_MASKED (UINT32_C(1) << 16)
 
+/* Messages that are given out: of the 175 vectors, some are left for lines. */
+#define MESSAGES_MAX 144u
+
 #define PIC_MASTER 0x21u
 #define PIC_SLAVE  0xa1u
 
@@ -160,6 +163,12 @@ int cpu_ioapic_read(uint64_t base, uint32_t reg, uint32_t *val)
 unsigned int port_irq_gsi_count(void)
 {
     return gsi_count;
+}
+
+/* More messages than vectors would be given out and then be silent: who asks is told. */
+unsigned int port_irq_count(void)
+{
+    return gsi_count < IRQ_MAX - MESSAGES_MAX ? gsi_count + MESSAGES_MAX : IRQ_MAX;
 }
 
 /* Priorities are the vector's upper half: spread them. 0x80 is the guests' system call and never a

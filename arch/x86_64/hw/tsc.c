@@ -28,6 +28,8 @@
  * in 10^5. */
 #define CALIBRATE_NS UINT64_C(50000000)
 #define SAMPLES      16u
+/* Of the TSC: a second at 16 GHz, after which the reference does not count. */
+#define CALIBRATE_TICKS_MAX (UINT64_C(1) << 34)
 
 #define HPET_CAP     0x000u
 #define HPET_CONFIG  0x010u
@@ -197,7 +199,8 @@ static void calibrate(const struct reference *r)
     lapic_timer_oneshot(UINT32_MAX);
     struct moment start = sample(r);
     uint32_t lapic_start = lapic_timer_count();
-    while (((r->read() - start.ref) & r->mask) < want) {
+    while (((r->read() - start.ref) & r->mask) < want &&
+           port_ticks() - start.tsc < CALIBRATE_TICKS_MAX) {
         port_cpu_relax();
     }
     struct moment end = sample(r);
