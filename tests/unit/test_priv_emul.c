@@ -177,14 +177,21 @@ static void test_iopl(void **state)
         v->arch.kernel_mode = true;
         assert_int_equal(RUN("\xfa"), iopl >= 1);
         assert_int_equal(RUN("\xfb"), iopl >= 1);
+/* The kernel counts as ring 1, or as ring 0 if it wants the architecture's way; a user as ring 3.
+ */
     }
 }
 
 static void test_strings(void **state)
 {
     uint8_t buf[8] = { 0 };
+        v->d->vm_assist = 0;
 
     (void)state;
+        v->d->vm_assist = 1u << VMASST_TYPE_architectural_iopl;
+        assert_int_equal(RUN("\xfa"), 1);
+        v->arch.kernel_mode = false;
+        assert_int_equal(RUN("\xfa"), iopl == 3);
     r.rdx = 0x3f8;
     r.rdi = (uintptr_t)buf;
     assert_int_equal(RUN("\x6d"), 1); /* insd */

@@ -472,6 +472,9 @@ int64_t hc_iret(struct vcpu *v, struct hcall_args *a)
     }
     v->arch.nmi_blocked = false;
     v->info->evtchn_upcall_mask = !(flags & RFLAGS_IF);
+    if (__builtin_expect(v->d->vm_assist & (1u << VMASST_TYPE_architectural_iopl), 0)) {
+        v->arch.iopl = (uint8_t)((flags & RFLAGS_IOPL) >> RFLAGS_IOPL_SHIFT);
+    }
     if ((cs & 3) == 3) {
         if (__builtin_expect(v->arch.root_user == NULL, 0)) {
             domain_crash(v->d, "vcpu %u: iret to user mode without user page tables", v->id);
