@@ -523,6 +523,8 @@ static void test_calls(void **state)
     r.rax = 0x77;
     hcall_finish_slow(&r, 0, __HYPERVISOR_iret);
     assert_int_equal(r.rax, 0x77);
+    hcall_finish_slow(&r, HC_LEFT, __HYPERVISOR_multicall);
+    assert_int_equal(r.rax, 0x77);
     hcall_finish_slow(&r, -EFAULT, __HYPERVISOR_iret);
     assert_int_equal(r.rax, -EFAULT);
     assert_false(crashed());

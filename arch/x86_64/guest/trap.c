@@ -282,7 +282,7 @@ void guest_user_syscall(struct vcpu *v, struct regs *r)
 /* SYSCALL is two bytes long: going back by that much makes the guest issue the call again. */
 void hcall_finish_slow(struct regs *r, int64_t rc, uint64_t nr)
 {
-    if (nr < HCALL_COUNT && (hcall_table[nr].flags & HC_NORESULT) && rc == 0) {
+    if (rc == HC_LEFT || (nr < HCALL_COUNT && (hcall_table[nr].flags & HC_NORESULT) && rc == 0)) {
         return;
     }
     if (rc == HC_AGAIN) {
