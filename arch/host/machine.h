@@ -81,7 +81,8 @@ struct host_record {
     unsigned int irq_masked[1024];
     unsigned int irq_acks, irq_eois;
     unsigned int root_loads, gdt_loads, ldt_loads, wbinvds, msi_teardowns;
-    bool ts; /* CR0.TS of the loaded vcpu */
+    bool ts;      /* CR0.TS of the loaded vcpu */
+    uint64_t cr4; /* its arch.cr4, when it was last loaded */
 };
 extern struct host_record host_record;
 

@@ -138,6 +138,11 @@ void cpu_set_ts(bool ts)
     host_record.ts = ts;
 }
 
+void cpu_load_cr4(const struct vcpu *v)
+{
+    host_record.cr4 = v->arch.cr4;
+}
+
 void cpu_set_dr(unsigned int nr, uint64_t val)
 {
     REG.dr[nr & 7] = val;

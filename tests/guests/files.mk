@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: MIT
 # Test guests: freestanding PV kernels, booted straight from the loader in place of a dom0 kernel.
 # One name per guest; its code is tests/guests/<name>/main.c.
-guests-y := hello hcalls traps events grants mmu-basic mmu-bad ptwrite timer fpu sched smp nmi stress control longest
+guests-y := hello hcalls traps events grants mmu-basic mmu-bad ptwrite timer fpu sched smp nmi stress control published longest
 # Attacks: they run as guests of an ordinary domain 0 (tests/system: group `attacks`).
 attacks-y := addresses crashes descriptors floods frames instructions leftovers numbers owner ports races registers rights rings steps \
              tables timers trees
 guests-y += $(attacks-y:%=attack/%)
 
 # Also linked to lie at 1 MiB, with a virtual base of 0 and few notes.
-guests-low-y := hello traps
+guests-low-y := hello traps published
 
 guest-kit-y := start.o main.o print.o mem.o spare.o trap.o event.o time.o smp.o
 

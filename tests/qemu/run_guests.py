@@ -33,6 +33,7 @@ GUESTS = {
     "nmi": {"smp": 2, "nmis": 0.1},
     "stress": {"smp": 4},
     "control": {"smp": 2, "vcpus": 1},
+    "published": {"vcpus": 2},
     "longest": {"mem": 1024, "dom0_mem": 192},
     "attack/owner": {},
     # those that look for dead ends of the hypervisor's own (the others run as guests: tests/system/attacks.py); long form
@@ -60,7 +61,7 @@ GUARDED = "xpti=on spec-ctrl=verw,div-scrub,rsb,bti-thunk=retpoline"
 for guest in [g for g in GUESTS if ":" not in g]:
     GUESTS[guest + ":guarded"] = dict(GUESTS[guest], options=GUARDED)
 # the same guests linked to lie at 1 MiB, with a virtual base of 0 and few notes
-GUESTS.update({"hello:low": {}, "traps:low": {}})
+GUESTS.update({"hello:low": {}, "traps:low": {}, "published:low": {"vcpus": 2}})
 SHORT_GUARDED = ("hcalls", "mmu-basic", "traps", "smp", "nmi")
 LONG_ONLY = ("attack/races", "attack/descriptors")
 LIVE = {"live-tables": "", "live-tables:guarded": GUARDED}

@@ -200,10 +200,12 @@ static void warnings_are_told(void **state)
     (void)state;
 
     assert_int_equal(
-        make("name='a'\nkernel='/k'\nnomigrate=1\nmemory=5\nmemory=6\ncmdline='c'\nextra='e'", line,
-             sizeof(line), &n),
+        make("name='a'\nkernel='/k'\nnomigrate=1\nmemory=5\nmemory=6\ncmdline='c'\nextra='e'\n"
+             "loader='generic'\nmax_event_channels=4096",
+             line, sizeof(line), &n),
         0);
-    assert_int_equal(n, 3);
+    assert_int_equal(n, 4);
+    assert_int_equal(config.max_event_channels, 4096);
     assert_int_equal(config.memory_kib, 6 * 1024);
     assert_string_equal(config.cmdline, "c");
 }

@@ -183,8 +183,8 @@ static void test_all(void **state)
     (void)state;
     all_features();
     start();
-    assert_int_equal(cpu.cr4, CR4_LEAST | X86_CR4_UMIP | X86_CR4_FSGSBASE | X86_CR4_OSXSAVE |
-                                  X86_CR4_SMEP | X86_CR4_SMAP);
+    assert_int_equal(cpu.cr4,
+                     CR4_LEAST | X86_CR4_FSGSBASE | X86_CR4_OSXSAVE | X86_CR4_SMEP | X86_CR4_SMAP);
     assert_int_equal(cpu.cr4 >> 17 & 1, 0); /* PCID stays off: XSA-292 to 294 have no place */
     assert_true(cpu_features.invariant_tsc);
     assert_true(cpu_features.tsc_deadline);
@@ -204,7 +204,7 @@ static void test_options(void **state)
     all_features();
     options = (struct options){ 0 };
     start();
-    assert_int_equal(cpu.cr4, CR4_LEAST | X86_CR4_UMIP | X86_CR4_FSGSBASE | X86_CR4_OSXSAVE);
+    assert_int_equal(cpu.cr4, CR4_LEAST | X86_CR4_FSGSBASE | X86_CR4_OSXSAVE);
     assert_int_equal(image[1], 0x90);
     assert_false(cpu_features.x2apic);
     assert_false(cpu_features.smap);

@@ -168,7 +168,9 @@ static void test_refusals(void **state)
     assert_int_equal(op(v1, EVTCHNOP_bind_ipi, &i, sizeof(i)), -ENOENT);
     struct evtchn_bind_pirq q = { .pirq = 3 };
     assert_int_equal(op(v1, EVTCHNOP_bind_pirq, &q, sizeof(q)), -EPERM);
-    for (unsigned int cmd = EVTCHNOP_init_control; cmd < 20; cmd++) {
+    struct evtchn_init_control c = { .control_gfn = UINT64_MAX };
+    assert_int_equal(op(v1, EVTCHNOP_init_control, &c, sizeof(c)), -EINVAL);
+    for (unsigned int cmd = EVTCHNOP_expand_array; cmd < 20; cmd++) {
         assert_int_equal(op(v1, cmd, &s, sizeof(s)), -ENOSYS);
     }
     assert_int_equal(kit_call(v1, hc_event_channel_op, EVTCHNOP_send, (void *)KIT_BAD_VA, 0),

@@ -7,6 +7,7 @@
 #include "abi/arch_x86_64.h"
 #include "arch/host/machine.h"
 #include "cpu/msr.h"
+#include "guest/cpuid.h"
 #include "guest/trap.h"
 #include "guest/x86_flags.h"
 #include "mm/heap.h"
@@ -83,9 +84,16 @@ static void test_cr(void **state)
     assert_int_equal(r.rax, 0x123456789);
     r.rax = ~UINT64_C(0);
     assert_int_equal(RUN("\x0f\x22\xe0"), 1); /* cr4: what concerns the guest */
+    assert_int_equal(v->arch.cr4, CR4_TSD | CR4_DE | CR4_OSXSAVE);
+    static struct x86_cpuid_policy policy = { .count = 1, .leaf[0] = { .leaf = 7, .b = 1 } };
+    d->arch.policy = &policy; /* FSGSBASE is there */
+    assert_int_equal(RUN("\x0f\x22\xe0"), 1);
+    d->arch.policy = NULL;
     assert_int_equal(v->arch.cr4, CR4_TSD | CR4_DE | CR4_FSGSBASE | CR4_OSXSAVE);
+    assert_int_equal(host_record.cr4, v->arch.cr4); /* at once */
     r.rax = 0;
     assert_int_equal(RUN("\x0f\x22\xe0"), 1);
+    assert_int_equal(host_record.cr4, 0);
     assert_int_equal(RUN("\x0f\x20\xe0"), 1);
     assert_int_equal(r.rax, CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT);
     assert_int_equal(RUN("\x0f\x20\xc8"), 0);     /* cr1 */
@@ -169,14 +177,21 @@ static void test_ports(void **state)
     assert_int_equal(RUN("\xec"), 0);
 }
 
+/* The kernel counts as ring 1, or as ring 0 if it wants the architecture's way; a user as ring 3.
+ */
 static void test_iopl(void **state)
 {
     (void)state;
     for (unsigned int iopl = 0; iopl < 4; iopl++) {
         v->arch.iopl = (uint8_t)iopl;
         v->arch.kernel_mode = true;
+        v->d->vm_assist = 0;
         assert_int_equal(RUN("\xfa"), iopl >= 1);
         assert_int_equal(RUN("\xfb"), iopl >= 1);
+        v->d->vm_assist = 1u << VMASST_TYPE_architectural_iopl;
+        assert_int_equal(RUN("\xfa"), 1);
+        v->arch.kernel_mode = false;
+        assert_int_equal(RUN("\xfa"), iopl == 3);
     }
 }
 

@@ -372,8 +372,11 @@ static void test_iret_user(void **state)
     assert_int_equal(r.cs, 0x33);
     assert_int_equal(r.ss & 3, 3);
     assert_int_equal(r.vector, 0);
+    assert_int_equal(v->arch.iopl, 0);
     v->arch.kernel_mode = true;
+    d->vm_assist |= 1u << VMASST_TYPE_architectural_iopl;
     iret(VGCF_in_syscall, 0x33, ~UINT64_C(0));
+    assert_int_equal(v->arch.iopl, 3);
     assert_false(v->arch.kernel_mode);
     assert_int_equal(r.vector, REGS_SYSCALL);
     assert_false(r.rflags & (RFLAGS_IOPL | RFLAGS_VM)); /* XSA-202 */
@@ -519,6 +522,8 @@ static void test_calls(void **state)
     assert_int_equal(r.rip, USER_RIP - 2);
     r.rax = 0x77;
     hcall_finish_slow(&r, 0, __HYPERVISOR_iret);
+    assert_int_equal(r.rax, 0x77);
+    hcall_finish_slow(&r, HC_LEFT, __HYPERVISOR_multicall);
     assert_int_equal(r.rax, 0x77);
     hcall_finish_slow(&r, -EFAULT, __HYPERVISOR_iret);
     assert_int_equal(r.rax, -EFAULT);

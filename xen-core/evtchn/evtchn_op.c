@@ -136,8 +136,23 @@ static int64_t evtchn_op_reset(struct vcpu *v, void *arg, struct hcall_args *a)
     return rc;
 }
 
-/* EVTCHNOP_send is not here: hc_event_channel_op() does it. The calls of FIFO events have no rows:
- * -ENOSYS. */
+/* There are no FIFO events, but a frame that is not the caller's is told first: programs look for
+ * that (XSA-188). fails: -EINVAL, -ENOSYS. */
+static int64_t evtchn_op_init_control(struct vcpu *v, void *arg, struct hcall_args *a)
+{
+    const struct evtchn_init_control *r = arg;
+    struct frame *f = frame_of(MFN(r->control_gfn));
+
+    (void)a;
+    if (f == NULL || frame_get(f, v->d) != 0) {
+        return -EINVAL;
+    }
+    frame_put(f);
+    return -ENOSYS;
+}
+
+/* EVTCHNOP_send is not here: hc_event_channel_op() does it. The other calls of FIFO events have no
+ * rows: -ENOSYS. */
 static const struct subop_row ops[] = {
     [EVTCHNOP_bind_interdomain] = { "bind_interdomain", evtchn_op_bind_interdomain,
                                     .in = sizeof(struct evtchn_bind_interdomain),
@@ -163,6 +178,8 @@ static const struct subop_row ops[] = {
                           .who = WHO_ANY },
     [EVTCHNOP_reset] = { "reset", evtchn_op_reset, .in = sizeof(struct evtchn_reset),
                          .who = WHO_ANY },
+    [EVTCHNOP_init_control] = { "init_control", evtchn_op_init_control,
+                                .in = sizeof(struct evtchn_init_control), .who = WHO_ANY },
 };
 
 /* By far the most frequent one: no lock unless the port leads to another domain. fails: -EINVAL. */

@@ -26,7 +26,8 @@ struct hcall_args {
     uint64_t arg[6];
 };
 
-#define HC_AGAIN INT64_MIN /* never a result */
+#define HC_AGAIN INT64_MIN       /* never a result */
+#define HC_LEFT  (INT64_MIN + 1) /* nor this: the caller's registers are loaded, rax with them */
 
 enum hc_who {
     WHO_ANY, /* any domain */

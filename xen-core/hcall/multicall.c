@@ -42,7 +42,17 @@ static int64_t run_entry(struct vcpu *v, struct multicall_entry *e)
     return row->fn(v, (struct hcall_args *)(void *)e->args);
 }
 
-/* arg 0: address of the list, arg 1: entries. 0, -EFAULT, HC_AGAIN. No lock is held. */
+/* Does the entry leave for where the frame on the caller's stack says? */
+static bool leaves(const struct multicall_entry *e)
+{
+    return e->op == __HYPERVISOR_iret && (hcall_table[__HYPERVISOR_iret].flags & HC_NORESULT);
+}
+
+/*
+ * arg 0: address of the list, arg 1: entries. 0, -EFAULT, HC_AGAIN, HC_LEFT. No lock is held. An
+ * iret is the last of its list: what follows was the kernel's to ask for, and this may be user
+ * mode.
+ */
 int64_t hc_multicall(struct vcpu *v, struct hcall_args *a)
 {
     struct multicall_entry batch[BATCH];
@@ -66,6 +76,10 @@ int64_t hc_multicall(struct vcpu *v, struct hcall_args *a)
                 return HC_AGAIN;
             }
             first = false;
+            if (leaves(e)) {
+                (void)hcall_table[__HYPERVISOR_iret].fn(v, a);
+                return HC_LEFT;
+            }
             rc = run_entry(v, e);
             if (rc == HC_AGAIN) {
                 if (guest_write(gptr(at.va + offsetof(struct multicall_entry, args)), e->args,

@@ -43,6 +43,8 @@ uint16_t cpu_read_sel(char which); /* 'd','e','f','g' */
 
 /* Make the loaded vcpu's CR0.TS equal to ts. */
 void cpu_set_ts(bool ts);
+/* CR4 as the loaded vcpu is to run with: its arch.cr4, or its clock, has changed. */
+void cpu_load_cr4(const struct vcpu *v);
 /* Debug registers of the loaded vcpu. */
 void cpu_set_dr(unsigned int nr, uint64_t val);
 uint64_t cpu_get_dr(unsigned int nr);

@@ -21,7 +21,9 @@
 
 bool port_io_iopl_ok(const struct vcpu *v)
 {
-    return v->arch.iopl >= (v->arch.kernel_mode ? 1 : 3);
+    unsigned int kernel = (v->d->vm_assist & (1u << VMASST_TYPE_architectural_iopl)) != 0 ? 0 : 1;
+
+    return v->arch.iopl >= (v->arch.kernel_mode ? kernel : 3);
 }
 
 bool port_io_allowed(struct vcpu *v, uint16_t port, unsigned int size)

@@ -33,6 +33,8 @@ enum outcome {
 #define CR4_GUEST  (CR4_TSD | CR4_DE | CR4_FSGSBASE | CR4_OSXSAVE)
 #define CR0_ALWAYS (CR0_PE | CR0_MP | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_PG)
 
+#define CPUID7_FSGSBASE 1u /* leaf 7, ebx */
+
 #define XCR0_X87    UINT64_C(1)
 #define XCR0_SSE    UINT64_C(2)
 #define XCR0_AVX    UINT64_C(4)
@@ -73,6 +75,18 @@ static enum outcome set_cr0(struct vcpu *v, uint64_t val)
     return EMU_DONE;
 }
 
+/* The processor's CR4 is the hypervisor's; the guest sees the bits that concern it. As on Xen, one
+ * that it cannot have is dropped without a fault. */
+static enum outcome set_cr4(struct vcpu *v, uint64_t val)
+{
+    struct cpuid_leaf l;
+
+    guest_cpuid(v, 7, 0, &l);
+    v->arch.cr4 = val & ((l.b & CPUID7_FSGSBASE) != 0 ? CR4_GUEST : CR4_GUEST & ~CR4_FSGSBASE);
+    cpu_load_cr4(v);
+    return EMU_DONE;
+}
+
 static enum outcome write_cr(struct vcpu *v, struct regs *r, const struct insn *i)
 {
     uint64_t val = insn_reg_get(i, r, i->rm, 8);
@@ -88,9 +102,7 @@ static enum outcome write_cr(struct vcpu *v, struct regs *r, const struct insn *
         return rc == HC_AGAIN ? EMU_RETRY : rc == 0 ? EMU_DONE : EMU_FAULT;
     }
     case 4:
-        /* The processor's CR4 is the hypervisor's; the guest sees the bits that concern it. */
-        v->arch.cr4 = val & CR4_GUEST;
-        return EMU_DONE;
+        return set_cr4(v, val);
     default:
         return EMU_FAULT;
     }

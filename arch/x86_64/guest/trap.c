@@ -282,7 +282,7 @@ void guest_user_syscall(struct vcpu *v, struct regs *r)
 /* SYSCALL is two bytes long: going back by that much makes the guest issue the call again. */
 void hcall_finish_slow(struct regs *r, int64_t rc, uint64_t nr)
 {
-    if (nr < HCALL_COUNT && (hcall_table[nr].flags & HC_NORESULT) && rc == 0) {
+    if (rc == HC_LEFT || (nr < HCALL_COUNT && (hcall_table[nr].flags & HC_NORESULT) && rc == 0)) {
         return;
     }
     if (rc == HC_AGAIN) {
@@ -472,6 +472,9 @@ int64_t hc_iret(struct vcpu *v, struct hcall_args *a)
     }
     v->arch.nmi_blocked = false;
     v->info->evtchn_upcall_mask = !(flags & RFLAGS_IF);
+    if (__builtin_expect(v->d->vm_assist & (1u << VMASST_TYPE_architectural_iopl), 0)) {
+        v->arch.iopl = (uint8_t)((flags & RFLAGS_IOPL) >> RFLAGS_IOPL_SHIFT);
+    }
     if ((cs & 3) == 3) {
         if (__builtin_expect(v->arch.root_user == NULL, 0)) {
             domain_crash(v->d, "vcpu %u: iret to user mode without user page tables", v->id);

@@ -56,7 +56,6 @@ static void detect_extended(struct cpu_features *f)
         f->fsgsbase = r[1] & 1;
         f->smep = r[1] >> 7 & 1;
         f->smap = r[1] >> 20 & 1;
-        f->umip = r[2] >> 2 & 1;
     }
     if (f->xsave) {
         cpuid(13, 1, r);
@@ -99,8 +98,9 @@ void cpu_detect(void)
     f->smap = f->smap && options.smap;
     f->smep = f->smep && options.smep;
     f->x2apic = f->x2apic && options.x2apic && CONFIG_X2APIC;
+    /* Not UMIP: kernels for the ABI read their tables' addresses, and ours are no secret. */
     cr4 = X86_CR4_DE | X86_CR4_PAE | X86_CR4_MCE | X86_CR4_PGE | X86_CR4_OSFXSR |
-          X86_CR4_OSXMMEXCPT | (f->umip ? X86_CR4_UMIP : 0) | (f->fsgsbase ? X86_CR4_FSGSBASE : 0) |
+          X86_CR4_OSXMMEXCPT | (f->fsgsbase ? X86_CR4_FSGSBASE : 0) |
           (f->xsave ? X86_CR4_OSXSAVE : 0) | (f->smep ? X86_CR4_SMEP : 0) |
           (f->smap ? X86_CR4_SMAP : 0);
     if (f->smap) {

@@ -10,8 +10,8 @@ struct cpu_features {
     uint32_t family, model, stepping;
     uint32_t max_leaf, max_ext_leaf;
     uint8_t phys_bits;
-    bool xsave, xsaveopt, smep, smap, umip, fsgsbase, x2apic, tsc_deadline, invariant_tsc,
-        gib_pages, rdtscp, nx, hypervisor, pge;
+    bool xsave, xsaveopt, smep, smap, fsgsbase, x2apic, tsc_deadline, invariant_tsc, gib_pages,
+        rdtscp, nx, hypervisor, pge;
 };
 
 extern struct cpu_features cpu_features; /* of the boot cpu; read-only after start */

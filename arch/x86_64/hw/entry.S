@@ -302,11 +302,10 @@ syscall_nosys:
     mov $ERR_NOSYS, %rax
     jmp syscall_store
 
-/* HC_AGAIN is the one number that has no opposite. */
+/* HC_AGAIN and HC_LEFT are far below every error. */
 syscall_negative:
-    mov %rax, %rdx
-    neg %rdx
-    jno syscall_store
+    cmp $-4096, %rax
+    jg syscall_store
 syscall_finish:
     mov %rsp, %rdi
     mov %rax, %rsi

@@ -61,9 +61,15 @@ void cpu_out(uint16_t port, unsigned int size, uint32_t val)
     }
 }
 
+/* Are there instructions for the bases of FS and GS? That is up to the vcpu that runs. */
+static bool base_insns(void)
+{
+    return (read_cr4() & X86_CR4_FSGSBASE) != 0;
+}
+
 void cpu_set_fs_base(uint64_t addr)
 {
-    if (cpu_features.fsgsbase) {
+    if (base_insns()) {
         __asm__ volatile("wrfsbase %0" ::"r"(addr));
     } else {
         wrmsr(MSR_FS_BASE, addr);
@@ -72,7 +78,7 @@ void cpu_set_fs_base(uint64_t addr)
 
 void cpu_set_gs_base(uint64_t addr)
 {
-    if (cpu_features.fsgsbase) {
+    if (base_insns()) {
         __asm__ volatile("wrgsbase %0" ::"r"(addr));
     } else {
         wrmsr(MSR_GS_BASE, addr);
@@ -88,7 +94,7 @@ uint64_t cpu_get_fs_base(void)
 {
     uint64_t addr;
 
-    if (!cpu_features.fsgsbase) {
+    if (!base_insns()) {
         return rdmsr(MSR_FS_BASE);
     }
     __asm__ volatile("rdfsbase %0" : "=r"(addr));
@@ -99,7 +105,7 @@ uint64_t cpu_get_gs_base(void)
 {
     uint64_t addr;
 
-    if (!cpu_features.fsgsbase) {
+    if (!base_insns()) {
         return rdmsr(MSR_GS_BASE);
     }
     __asm__ volatile("rdgsbase %0" : "=r"(addr));

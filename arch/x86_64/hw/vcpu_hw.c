@@ -71,17 +71,28 @@ static void load_segments(const struct arch_vcpu *a)
     cpu_set_gs_base_other(a->kernel_mode ? a->gs_base_user : a->gs_base_kernel);
 }
 
+/* The clock traps if it is emulated; the instructions for the bases of FS and GS are there if the
+ * guest's kernel wants them (XSA-293). */
+void cpu_load_cr4(const struct vcpu *v)
+{
+    uint64_t cr4 = cpu_cr4() | (v->d->arch.vtsc ? X86_CR4_TSD : 0);
+
+    if ((v->arch.cr4 & CR4_FSGSBASE) == 0) {
+        cr4 &= ~CR4_FSGSBASE;
+    }
+    if (read_cr4() != cr4) {
+        write_cr4(cr4);
+    }
+}
+
 /* stays: it was the last to run here, and the idle cpu has not touched the floating-point
  * registers. */
 static void load(struct cpu_info *ci, struct vcpu *v, bool stays)
 {
     struct arch_vcpu *a = &v->arch;
-    uint64_t cr4 = cpu_cr4() | (v->d->arch.vtsc ? X86_CR4_TSD : 0);
 
     ci->regs = a->regs;
-    if (read_cr4() != cr4) {
-        write_cr4(cr4);
-    }
+    cpu_load_cr4(v);
     cpu_load_gdt(v);
     cpu_load_ldt(v);
     load_segments(a);

@@ -39,7 +39,6 @@
 #define X86_CR4_PGE        (1u << 7)
 #define X86_CR4_OSFXSR     (1u << 9)
 #define X86_CR4_OSXMMEXCPT (1u << 10)
-#define X86_CR4_UMIP       (1u << 11)
 #define X86_CR4_FSGSBASE   (1u << 16)
 #define X86_CR4_OSXSAVE    (1u << 18)
 #define X86_CR4_SMEP       (1u << 20)

@@ -243,10 +243,12 @@ static void test_block_poll(void)
 /* The FIFO form is not offered by Joist: Linux then uses the 2-level form. */
 static void test_fifo_absent(void)
 {
-    struct evtchn_init_control init = { .control_gfn = 0, .offset = 1, .vcpu = 0 };
+    struct evtchn_init_control init = { .control_gfn = ~0UL, .offset = 1, .vcpu = 0 };
     struct evtchn_set_priority prio = { .port = 1, .priority = 0 };
 
+    check_eq(event_op(EVTCHNOP_init_control, &init), -EINVAL);
     if (on_joist) {
+        init.control_gfn = mfn_of((void *)si->pt_base);
         check_eq(event_op(EVTCHNOP_init_control, &init), -ENOSYS);
         check_eq(event_op(EVTCHNOP_set_priority, &prio), -ENOSYS);
         check_eq(event_op(EVTCHNOP_expand_array, &init), -ENOSYS);
