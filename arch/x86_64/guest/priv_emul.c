@@ -185,6 +185,9 @@ static enum outcome do_rdtsc(struct vcpu *v, struct regs *r, bool with_aux)
 {
     uint64_t t = v->d->arch.vtsc ? port_time_now() : port_ticks();
 
+    if (!v->arch.kernel_mode && (v->arch.cr4 & CR4_TSD) != 0) {
+        return EMU_FAULT;
+    }
     r->rax = (uint32_t)t;
     r->rdx = t >> 32;
     if (with_aux) {

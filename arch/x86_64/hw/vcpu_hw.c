@@ -71,11 +71,11 @@ static void load_segments(const struct arch_vcpu *a)
     cpu_set_gs_base_other(a->kernel_mode ? a->gs_base_user : a->gs_base_kernel);
 }
 
-/* The clock traps if it is emulated; the instructions for the bases of FS and GS are there if the
- * guest's kernel wants them (XSA-293). */
+/* The clock traps if it is emulated or the guest's kernel wants that; the instructions for the
+ * bases of FS and GS are there if the guest's kernel wants them (XSA-293). */
 void cpu_load_cr4(const struct vcpu *v)
 {
-    uint64_t cr4 = cpu_cr4() | (v->d->arch.vtsc ? X86_CR4_TSD : 0);
+    uint64_t cr4 = cpu_cr4() | (v->d->arch.vtsc ? X86_CR4_TSD : 0) | (v->arch.cr4 & CR4_TSD);
 
     if ((v->arch.cr4 & CR4_FSGSBASE) == 0) {
         cr4 &= ~CR4_FSGSBASE;

@@ -10,6 +10,7 @@
 const char kit_name[] = "published";
 
 #define IOPL_SHIFT 12
+#define CR4_TSD    4UL
 #define CODE64     0x00af9b000000ffffUL /* of ring 0: the hypervisor raises it */
 #define CODE32     0x00cf9b000000ffffUL
 #define DATA32     0x00cf93000000ffffUL
@@ -24,7 +25,8 @@ static volatile u64 far_pointer[3] __attribute__((used));
 static domid_t me;
 
 extern u8 hypercall_page[];
-extern char gate_entry[], multi_entry[], user_gate[], user_iret_target[], user_cli[], user_outb[];
+extern char gate_entry[], multi_entry[], user_gate[], user_iret_target[], user_cli[], user_outb[],
+    user_rdtsc[];
 extern char user_stack_load[], user_far_call[], user_ss_syscall[], user_sysenter[],
     user_ss_compat[];
 long gate_call(void);
@@ -50,6 +52,7 @@ __asm__(".pushsection .text\n"
         "user_gate: xor %eax, %eax; int $0x30; syscall\n"
         "user_cli: cli; syscall\n"
         "user_outb: xor %eax, %eax; outb %al, $0x80; syscall\n"
+        "user_rdtsc: rdtsc; syscall\n"
         "user_stack_load: mov (%rsp), %al; syscall\n"
         "user_far_call: rex64 lcall *far_pointer(%rip); syscall\n"
         "user_ss_syscall: mov %rsp, %rbx; btc $63, %rsp; mov ss_word(%rip), %ss; syscall; ud2\n"
@@ -83,6 +86,7 @@ FN(do_rdfsbase, "rdfsbase %%rax" ::: "rax")
 FN(do_rdgsbase, "rdgsbase %%rax" ::: "rax")
 FN(do_wrfsbase, "wrfsbase %0" ::"r"(arg) :)
 FN(do_wrgsbase, "wrgsbase %0" ::"r"(arg) :)
+FN(do_rdtsc, "rdtsc" ::: "rax", "rdx")
 FN(do_wrcr4, "mov %0, %%cr4" ::"r"(arg) :)
 FN(do_xbegin, ".byte 0xc7, 0xf8, 0, 0, 0, 0" ::: "rax")
 FN(do_forced_mov, "ud2a; .ascii \"xen\"; mov $1, %%eax" ::: "rax")
@@ -259,6 +263,23 @@ static void test_fsgsbase(void)
     for (u32 i = 0; i < ARRAY(fns); i++) {
         check_fault(fns[i], 0, 6, 0);
     }
+}
+
+/* User mode has no clock when its kernel says so; the kernel has. */
+static void test_clock(void)
+{
+    u64 cr4 = read_cr4();
+
+    for (u32 off = 0; off < 2; off++) {
+        struct kit_regs r = user_regs(user_rdtsc);
+
+        check_eq(kit_try(do_wrcr4, cr4 | (off ? CR4_TSD : 0)), 0);
+        check_eq(read_cr4() & CR4_TSD, off ? CR4_TSD : 0);
+        check_eq(kit_try(do_rdtsc, 0), 0);
+        kit_user(&r);
+        check_eq(r.vector, off ? 13 : KIT_VEC_SYSCALL);
+    }
+    check_eq(kit_try(do_wrcr4, cr4), 0);
 }
 
 /* Not privileged, unless the processor has UMIP and the hypervisor turns it on. */
@@ -693,6 +714,7 @@ void test_main(void)
     test_iopl_call();
     test_iopl_flags();
     test_fsgsbase();
+    test_clock();
     test_table_registers();
     test_debug();
     test_registers();
