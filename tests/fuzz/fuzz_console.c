@@ -9,6 +9,7 @@
  * kept than the backlog; a guest whose positions make no sense is not served any more.
  */
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -309,11 +310,12 @@ static size_t step(const uint8_t *d, size_t n)
 
 int fuzz_one(const uint8_t *data, size_t size)
 {
-    static bool is_quiet;
+    static bool is_ready;
 
-    if (!is_quiet) {
+    if (!is_ready) {
         log_verbose(-2); /* errors only */
-        is_quiet = true;
+        (void)signal(SIGPIPE, SIG_IGN); /* as the daemon's loop does */
+        is_ready = true;
     }
     begin();
     for (unsigned int i = 0; i < STEPS_MAX && size > 0; i++) {
