@@ -313,7 +313,7 @@ int fuzz_one(const uint8_t *data, size_t size)
     static bool is_ready;
 
     if (!is_ready) {
-        log_verbose(-2); /* errors only */
+        log_verbose(-2);                /* errors only */
         (void)signal(SIGPIPE, SIG_IGN); /* as the daemon's loop does */
         is_ready = true;
     }

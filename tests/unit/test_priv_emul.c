@@ -356,7 +356,7 @@ static void test_user_mode(void **state)
     assert_int_equal(RUN("\xfa"), 0);
     assert_int_equal(RUN("\xec"), 0);
     assert_int_equal(RUN("\x0f\x31"), 1); /* with CR4.TSD on in the processor: rdtsc */
-    v->arch.cr4 |= CR4_TSD; /* its kernel's own wish */
+    v->arch.cr4 |= CR4_TSD;               /* its kernel's own wish */
     assert_int_equal(RUN("\x0f\x31"), 0);
     assert_int_equal(RUN("\x0f\x01\xf9"), 0);
     v->arch.kernel_mode = true;
