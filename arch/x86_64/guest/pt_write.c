@@ -332,11 +332,12 @@ static bool is_level1(const struct frame *f)
     return f != NULL && (frame_word(f) & (FW_TYPE_MASK | FW_VALID)) == (FW_TYPE(FT_PT1) | FW_VALID);
 }
 
+/* What has no frame: a device's page that is read-only for everybody? */
 static bool is_device(struct domain *d, mfn_t mfn)
 {
     bool readonly = false;
 
-    return frame_of(mfn) == NULL && rights_check_mmio(d, mfn, &readonly) == 0 && readonly;
+    return rights_check_mmio(d, mfn, &readonly) == 0 && readonly;
 }
 
 bool pt_write_emulate(struct vcpu *v, struct regs *r, uint64_t va)
@@ -353,7 +354,7 @@ bool pt_write_emulate(struct vcpu *v, struct regs *r, uint64_t va)
         return false;
     }
     struct frame *table = frame_of(mfn);
-    bool device = is_device(v->d, mfn);
+    bool device = table == NULL && is_device(v->d, mfn);
     if ((!device && !is_level1(table)) || insn_fetch(v, r, &i) != 0 || !decode(&s, &i, r) ||
         ((s.ea ^ va) & PAGE_MASK) != 0) {
         return false;
