@@ -244,6 +244,7 @@ class Machine(Console):
 
     esp: a ready directory or image to boot from, instead of one made from efi, options, kernel,
     cmdline and ramdisk.  native: boot the kernel with no hypervisor.  extra: more QEMU arguments.
+    board: QEMU's kind of machine.
     """
 
     def __init__(self, name, efi=None, options="", kernel=None, cmdline="", ramdisk=None, smp=2,

@@ -12,6 +12,16 @@ from system import Host, IMAGE, demand, harness
 FORMS = ("gzip", "zstd", "lz4", "elf")
 
 
+def one_guest(h):
+    """A guest comes up and goes, then the machine."""
+    h.create("g")
+    h.on_console("g", "uname -a")
+    h.must_tool("shutdown -w g", 120)
+    h.gone("g")
+    h.send("poweroff\n")
+    demand(h.wait_end(120) == 0, "QEMU ended badly")
+
+
 def sized(args, name, **machine):
     """Boots a machine of a size, creates a guest, shuts it down, powers off."""
     vcpus = machine.get("dom0_vcpus") or machine["smp"]
@@ -25,12 +35,7 @@ def sized(args, name, **machine):
         cpus = int(re.search(r"nr_cpus\s*:\s*(\d+)", info).group(1))
         demand(cpus == machine["smp"], "%d CPUs of %d" % (cpus, machine["smp"]))
         check_cure(h)
-        h.create("g")
-        h.on_console("g", "uname -a")
-        h.must_tool("shutdown -w g", 120)
-        h.gone("g")
-        h.send("poweroff\n")
-        demand(h.wait_end(120) == 0, "QEMU ended badly")
+        one_guest(h)
     return "%d MB, %d CPUs" % (total, cpus)
 
 
@@ -77,12 +82,7 @@ def old_board(_h, args):
         line = re.search(r"(?m)^ *\d+: .*virtio\d", h.must("grep virtio /proc/interrupts"))
         demand(line and "pirq" in line.group(0), "no virtio device has a line of its own: %r" % line)
         said = devices.disks(h, args)
-        h.create("g")
-        h.on_console("g", "uname -a")
-        h.must_tool("shutdown -w g", 120)
-        h.gone("g")
-        h.send("poweroff\n")
-        demand(h.wait_end(120) == 0, "QEMU ended badly")
+        one_guest(h)
     return said
 
 

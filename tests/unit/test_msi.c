@@ -307,6 +307,8 @@ static void test_virtual(void **state)
     assert_int_equal(msi_setup(&s, IRQ + 1), -ENXIO);
     s.table_base = ~UINT64_C(0);
     assert_int_equal(msi_setup(&s, IRQ + 1), -ENXIO);
+    put(CAP_X + 4, 4, FRAMES * PAGE_SIZE + 0x10); /* would be beyond memory, around the end */
+    assert_int_equal(msi_setup(&s, IRQ + 1), -ENXIO);
     memset(config, 0xff, sizeof(config));
     s.table_base = BAR;
     assert_int_equal(msi_setup(&s, IRQ + 1), -ENODEV);

@@ -119,7 +119,7 @@ struct domain *domain_get_next(domid_t id);
 
 struct domain_config {
     uint32_t create_flags;
-    uint8_t handle[16]; /* [life] */
+    uint8_t handle[16];
     uint32_t ssidref;
     uint32_t max_vcpus;
     uint32_t max_evtchn_port; /* highest port number allowed */

@@ -23,7 +23,7 @@ void rights_domain_destroy(struct domain *d);
 int rights_allow(struct domain *d, enum rights_kind k, uint64_t first, uint64_t last);
 int rights_deny(struct domain *d, enum rights_kind k, uint64_t first, uint64_t last);
 bool rights_check(struct domain *d, enum rights_kind k, uint64_t first, uint64_t last);
-/* For everybody, at start of day: local APIC, I/O APIC, HPET, our uart... / MSI-X tables, MMCFG. */
+/* For everybody, at start of day: local APIC, our uart and ports / I/O APICs, HPET. */
 int rights_deny_global(enum rights_kind k, uint64_t first, uint64_t last);
 int rights_readonly_global(uint64_t first_mfn, uint64_t last_mfn);
 /* A page-table entry of d wants to map memory that has no frame. 0, -EPERM; *readonly says that it

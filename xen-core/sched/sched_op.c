@@ -189,8 +189,6 @@ static int64_t sched_op_watchdog(struct vcpu *v, void *arg, struct hcall_args *a
     return rc;
 }
 
-/* A vcpu of the hardware domain ties itself to one cpu for a while (negative: lets go). fails:
- * -EINVAL. */
 /* The caller onto one cpu, for firmware that answers on that one only; a negative one: back to
  * where it may run otherwise. 0, -EINVAL (no such cpu, nothing to go back to), -EBUSY (done
  * already). */

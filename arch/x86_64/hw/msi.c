@@ -123,8 +123,8 @@ static int setup_msix(struct message *m)
         return -EINVAL;
     }
     uint64_t bar = table_bar(s, table & 7);
-    if (bar == 0) {
-        return -ENXIO;
+    if (bar == 0 || bar >> PAGE_SHIFT >= cpu_mfn_limit()) {
+        return -ENXIO; /* before anything is added to it */
     }
     uint64_t pa = bar + (table & ~7u) + (uint64_t)s->entry * MSIX_ENTRY_SIZE;
     /* What a BAR says is domain 0's word, too: RAM is no table, nor what cannot be addressed. */
