@@ -42,8 +42,7 @@ int pt_swap_l1_by_ptr(struct vcpu *v, uint64_t pte_maddr, mfn_t expect, pte_t ne
 void pt_entry_put(struct domain *d, pte_t old);
 
 /* #PF of a guest kernel that may be a store to its own page tables, or to a device that may only be
- * read. True: emulated (or the domain
- * was told). */
+ * read. True: emulated (or the domain was told). */
 bool pt_write_emulate(struct vcpu *v, struct regs *r, uint64_t va);
 /* #PF below: the LDT window's page is not yet mapped; map it. True: retry. */
 bool pt_map_ldt_page(struct vcpu *v, uint32_t offset);
