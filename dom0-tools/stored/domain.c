@@ -98,6 +98,7 @@ void domain_take_credit(struct server *s, uint16_t domid, uint16_t victim)
         d->credit--;
     }
     if (s->loop && s->credit.due_ms == 0) {
+        s->credit_ms = evloop_now_ms();
         evloop_arm(s->loop, &s->credit, CREDIT_PERIOD_MS);
     }
 }
@@ -105,14 +106,18 @@ void domain_take_credit(struct server *s, uint16_t domid, uint16_t victim)
 void domains_refill(struct ev_timer *src)
 {
     struct server *s = src->owner;
+    /* By the time that passed: on a loaded machine the timer may come late. */
+    const uint64_t periods = (evloop_now_ms() - s->credit_ms) / CREDIT_PERIOD_MS;
     bool is_more = false;
 
+    s->credit_ms += periods * CREDIT_PERIOD_MS;
     for (size_t i = 0; i < DOMAIN_BUCKETS; i++) {
         for (struct domain *d = s->domains[i]; d; d = d->next) {
             if (d->credit >= CREDIT_MAX) {
                 continue;
             }
-            d->credit++;
+            d->credit = periods < (uint64_t)(CREDIT_MAX - d->credit) ? d->credit + (int)periods
+                                                                     : CREDIT_MAX;
             is_more |= d->credit < CREDIT_MAX;
             if (d->conn) {
                 conn_ready(d->conn);

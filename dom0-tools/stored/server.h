@@ -40,6 +40,7 @@ struct server {
     struct ev_fd evtchn;
     struct ev_fd listener;
     struct ev_timer credit; /* wakes domains that wait for conflict credit */
+    uint64_t credit_ms;     /* up to when time was turned into credit */
     bool is_tracing;
     uint64_t work;   /* done for requests so far: nodes looked at, made, and told of */
     uint64_t events; /* watch events that were looked for so far */

@@ -346,6 +346,33 @@ static void test_starvation(void **state)
     kit_end(&k);
 }
 
+/* Credit comes back by the time that passed, not by how often the timer came to run. */
+static void test_refill(void **state)
+{
+    struct kit k;
+
+    (void)state;
+    kit_begin(&k, 1);
+    struct domain *d = domain_find(k.server, 1);
+    const int most = d->credit;
+    domain_take_credit(k.server, 1, 1); /* its own conflict */
+    assert_int_equal(d->credit, most);
+    assert_int_equal(k.server->credit.due_ms, 0);
+    while (d->credit > 0) {
+        domain_take_credit(k.server, 1, 0);
+    }
+    assert_false(domain_has_credit(k.server, 1));
+    assert_int_not_equal(k.server->credit.due_ms, 0);
+    k.server->credit_ms -= 150;
+    domains_refill(&k.server->credit);
+    assert_in_range(d->credit, 3, most);
+    assert_true(domain_has_credit(k.server, 1));
+    k.server->credit_ms -= 3600000;
+    domains_refill(&k.server->credit);
+    assert_int_equal(d->credit, most);
+    kit_end(&k);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -353,7 +380,7 @@ int main(void)
         cmocka_unit_test(test_remove_and_make), cmocka_unit_test(test_watches_on_commit),
         cmocka_unit_test(test_quotas),          cmocka_unit_test(test_starvation),
         cmocka_unit_test(test_no_room),         cmocka_unit_test(test_memory),
-        cmocka_unit_test(test_turns),
+        cmocka_unit_test(test_turns),           cmocka_unit_test(test_refill),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
