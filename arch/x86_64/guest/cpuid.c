@@ -382,3 +382,11 @@ void guest_cpuid(struct vcpu *v, uint32_t leaf, uint32_t subleaf, struct cpuid_l
         out->b = hw.b;
     }
 }
+
+uint64_t guest_cr4(struct vcpu *v, uint64_t val)
+{
+    struct cpuid_leaf l;
+
+    guest_cpuid(v, 7, 0, &l);
+    return val & (CR4_TSD | CR4_DE | CR4_OSXSAVE | ((l.b & BIT(0)) != 0 ? CR4_FSGSBASE : 0));
+}

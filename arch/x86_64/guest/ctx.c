@@ -22,7 +22,6 @@
 #define MXCSR_VALID     0xffffu
 #define XSAVE_BV        512u
 #define XSTATE_FP_SSE   3u
-#define CR4_GUEST       (CR4_TSD | CR4_DE | CR4_FSGSBASE | CR4_OSXSAVE)
 
 uint64_t port_vcpu_context_size(void)
 {
@@ -103,7 +102,7 @@ static void set_registers(struct vcpu *v, const struct vcpu_guest_context *c)
     v->arch.kernel_sp = c->kernel_sp;
     v->arch.kernel_ss = (uint16_t)(c->kernel_ss | 3);
     v->arch.cr0_ts = c->ctrlreg[0] & CR0_TS;
-    v->arch.cr4 = c->ctrlreg[4] & CR4_GUEST;
+    v->arch.cr4 = guest_cr4(v, c->ctrlreg[4]);
     for (unsigned int i = 0; i < 8; i++) {
         uint64_t val = c->debugreg[i];
         if (i != 4 && i != 5 && debugreg_check(v, i, &val) == 0) {

@@ -30,10 +30,7 @@ enum outcome {
 
 /* Bits that MOV from CR4 shows whatever the guest wrote: they are on in the processor. */
 #define CR4_ALWAYS (CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT)
-#define CR4_GUEST  (CR4_TSD | CR4_DE | CR4_FSGSBASE | CR4_OSXSAVE)
 #define CR0_ALWAYS (CR0_PE | CR0_MP | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_PG)
-
-#define CPUID7_FSGSBASE 1u /* leaf 7, ebx */
 
 #define XCR0_X87    UINT64_C(1)
 #define XCR0_SSE    UINT64_C(2)
@@ -75,14 +72,9 @@ static enum outcome set_cr0(struct vcpu *v, uint64_t val)
     return EMU_DONE;
 }
 
-/* The processor's CR4 is the hypervisor's; the guest sees the bits that concern it. As on Xen, one
- * that it cannot have is dropped without a fault. */
 static enum outcome set_cr4(struct vcpu *v, uint64_t val)
 {
-    struct cpuid_leaf l;
-
-    guest_cpuid(v, 7, 0, &l);
-    v->arch.cr4 = val & ((l.b & CPUID7_FSGSBASE) != 0 ? CR4_GUEST : CR4_GUEST & ~CR4_FSGSBASE);
+    v->arch.cr4 = guest_cr4(v, val);
     cpu_load_cr4(v);
     return EMU_DONE;
 }

@@ -62,6 +62,9 @@ bool priv_emulate_ud(struct vcpu *v, struct regs *r);
 /* cpuid.c, msr.c */
 struct cpuid_leaf;
 void guest_cpuid(struct vcpu *v, uint32_t leaf, uint32_t subleaf, struct cpuid_leaf *out);
+/* What v has of val in its CR4: the processor's is the hypervisor's, the guest has the bits that
+ * concern it. As on Xen, one that its CPUID does not show is dropped without an error. */
+uint64_t guest_cr4(struct vcpu *v, uint64_t val);
 bool guest_rdmsr(struct vcpu *v, uint32_t msr, uint64_t *val);
 bool guest_wrmsr(struct vcpu *v, uint32_t msr, uint64_t val);
 int64_t hc_physdev_op(struct vcpu *v, struct hcall_args *a);
