@@ -52,6 +52,8 @@ uint64_t host_deadline(unsigned int cpu);
 /* Long operations are told to yield about once in `one_in` questions; 0 = only when there is work.
  */
 void host_inject_yields(uint32_t one_in, uint32_t seed);
+/* What port_irq_count() says; IRQ_MAX unless a test sets it. */
+extern unsigned int host_irq_count;
 
 /* Guest memory is the process's own (tools, unit tests) or the loaded vcpu's, through its tables.
  * Flat at the start. */

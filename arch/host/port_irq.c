@@ -12,9 +12,11 @@ unsigned int port_irq_gsi_count(void)
     return GSIS;
 }
 
+unsigned int host_irq_count = IRQ_MAX;
+
 unsigned int port_irq_count(void)
 {
-    return IRQ_MAX;
+    return host_irq_count;
 }
 
 int port_irq_startup(unsigned int irq, bool level, bool active_low)

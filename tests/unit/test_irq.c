@@ -186,6 +186,13 @@ static void test_numbers(void **state)
     for (int i = first; i <= last; i++) {
         irq_free((unsigned int)i);
     }
+    /* A machine that can deliver fewer: the next is refused, not silent. */
+    host_irq_count = port_irq_gsi_count() + 1;
+    irq = irq_alloc();
+    assert_int_equal(irq, first);
+    assert_int_equal(irq_alloc(), -ENOSPC);
+    irq_free((unsigned int)irq);
+    host_irq_count = IRQ_MAX;
     /* Reserved for later: nobody else gets it, it can be mapped or given back. */
     int line = pirq_reserve(d0, true);
     assert_in_range(line, 0, port_irq_gsi_count() - 1);

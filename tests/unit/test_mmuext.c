@@ -481,6 +481,27 @@ static int setup(void **state)
     return 0;
 }
 
+/* A domain that dies gives up held walks only once: none may begin for it. */
+static void test_none_for_the_dying(void **state)
+{
+    const uint32_t life = atomic_load(&g.d->life);
+
+    (void)state;
+    host_inject_yields(1, 5); /* each walk would stop on its way */
+    atomic_store(&g.d->life, DL_DYING);
+    assert_int_equal(mm_pin(g.d, frame_mfn(tree.l4), FT_PT4), -EINVAL);
+    assert_false(g.d->arch.pt.active);
+    assert_int_equal(kit_mmu_update(kit_maddr(g.l4, 5), kit_pte(tree.l3[0], TAB)), -EINVAL);
+    atomic_store(&g.d->life, life);
+    host_inject_yields(0, 1);
+    assert_int_equal(kit_entry(g.l4, 5), 0);
+    assert_int_equal(kit_refs(tree.page), 1);
+    assert_int_equal(kit_refs(tree.l3[0]), 1);
+    kit_audit();
+    assert_int_equal(kit_mmu_update(kit_maddr(g.l4, 5), kit_pte(tree.l3[0], TAB)), 0);
+    assert_int_equal(kit_refs(tree.page), 1 + TREE_MAPPINGS / FAN);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, begin, end)
 
 int main(void)
@@ -498,6 +519,7 @@ int main(void)
         T(test_own_by_dom_io),
         T(test_pages),
         T(test_small),
+        T(test_none_for_the_dying),
         T(test_death),
     };
 
