@@ -275,7 +275,7 @@ static void step_memory(struct input *in, unsigned int who)
     unsigned int i = byte(in) % POOL;
 
     if (a->pool[i] == NULL) {
-        a->pool[i] = heap_alloc_domain(a->g.d, 0, HEAP_ANY);
+        a->pool[i] = heap_alloc_domain(a->g.d, 0, HEAP_ANY, M2P_INVALID);
         return;
     }
     struct frame *f = a->pool[i];

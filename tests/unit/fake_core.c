@@ -414,7 +414,15 @@ void frame_free_taken(struct frame *f, struct domain *d)
     f->owner = NULL;
 }
 
-struct frame *heap_alloc_domain(struct domain *d, unsigned int order, unsigned int flags)
+static void fake_name(uint64_t first, uint64_t n, uint64_t gpfn)
+{
+    for (uint64_t i = 0; i < n; i++) {
+        port_m2p_set(MFN(first + i), gpfn == M2P_INVALID ? gpfn : gpfn + i);
+    }
+}
+
+struct frame *heap_alloc_domain(struct domain *d, unsigned int order, unsigned int flags,
+                                uint64_t gpfn)
 {
     uint64_t n = UINT64_C(1) << order;
     uint64_t first = (fake.next_frame + n - 1) & ~(n - 1);
@@ -427,6 +435,7 @@ struct frame *heap_alloc_domain(struct domain *d, unsigned int order, unsigned i
     }
     fake.next_frame = first + n;
     fake_give(d->id, first, n);
+    fake_name(first, n, gpfn);
     return &frames[first];
 }
 
@@ -449,13 +458,14 @@ struct frame *heap_reserve(unsigned int order, unsigned int flags)
     return &frames[first];
 }
 
-void heap_own(struct frame *f, unsigned int order, struct domain *d)
+void heap_own(struct frame *f, unsigned int order, struct domain *d, uint64_t gpfn)
 {
     uint64_t n = UINT64_C(1) << order;
 
     assert_int_equal(frame_word(f), FW_HYPERVISOR);
     fake.heap_reserved--;
     fake_give(d->id, (uint64_t)(f - frames), n);
+    fake_name((uint64_t)(f - frames), n, gpfn);
     d->owned_frames -= n;
 }
 

@@ -33,7 +33,7 @@ void kit_machine(uint64_t frames, unsigned int cpus)
 
 struct frame *kit_frame(struct kit_guest *g)
 {
-    struct frame *f = heap_alloc_domain(g->d, 0, HEAP_ANY);
+    struct frame *f = heap_alloc_domain(g->d, 0, HEAP_ANY, M2P_INVALID);
 
     must(f != NULL, "no frame");
     return f;

@@ -35,8 +35,10 @@ bool sweep_fails(void)
 
 void *__real_heap_alloc(unsigned int order, unsigned int flags);
 void *__wrap_heap_alloc(unsigned int order, unsigned int flags);
-struct frame *__real_heap_alloc_domain(struct domain *d, unsigned int order, unsigned int flags);
-struct frame *__wrap_heap_alloc_domain(struct domain *d, unsigned int order, unsigned int flags);
+struct frame *__real_heap_alloc_domain(struct domain *d, unsigned int order, unsigned int flags,
+                                       uint64_t gpfn);
+struct frame *__wrap_heap_alloc_domain(struct domain *d, unsigned int order, unsigned int flags,
+                                       uint64_t gpfn);
 struct frame *__real_heap_alloc_shared(struct domain *d);
 struct frame *__wrap_heap_alloc_shared(struct domain *d);
 void *__real_pool_alloc(struct pool *p);
@@ -50,9 +52,10 @@ void *__wrap_heap_alloc(unsigned int order, unsigned int flags)
     return sweep_fails() ? NULL : __real_heap_alloc(order, flags);
 }
 
-struct frame *__wrap_heap_alloc_domain(struct domain *d, unsigned int order, unsigned int flags)
+struct frame *__wrap_heap_alloc_domain(struct domain *d, unsigned int order, unsigned int flags,
+                                       uint64_t gpfn)
 {
-    return sweep_fails() ? NULL : __real_heap_alloc_domain(d, order, flags);
+    return sweep_fails() ? NULL : __real_heap_alloc_domain(d, order, flags, gpfn);
 }
 
 struct frame *__wrap_heap_alloc_shared(struct domain *d)

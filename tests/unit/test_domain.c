@@ -10,6 +10,7 @@
 #include "domain/priv.h"
 #include "evtchn/evtchn.h"
 #include "mm/heap.h"
+#include "port/mmu.h"
 #include "port/cpu.h"
 #include "sched/sched.h"
 #include "start/cmdline.h"
@@ -188,7 +189,7 @@ static void test_kill(void **state)
     kit_as(NULL);
     domain_pause_nosync(d);
     kit_settle();
-    assert_non_null(heap_alloc_domain(d, 3, HEAP_ANY));
+    assert_non_null(heap_alloc_domain(d, 3, HEAP_ANY, M2P_INVALID));
     domain_ref(d);
     host_inject_yields(1, 1);
     unsigned int calls = 0;
@@ -205,7 +206,7 @@ static void test_kill(void **state)
     assert_true(calls > 3);
     assert_int_equal(domain_kill(d), 0); /* there is nothing left to do */
     host_inject_yields(0, 0);
-    assert_null(heap_alloc_domain(d, 0, HEAP_ANY));
+    assert_null(heap_alloc_domain(d, 0, HEAP_ANY, M2P_INVALID));
     kit_settle();
     assert_non_null(domain_get(1)); /* we hold it */
     domain_put(d);

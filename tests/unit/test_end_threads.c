@@ -162,7 +162,7 @@ static void make_victim(void)
     assert_int_equal(gnttab_table_frame(victim, 0, &mfn), 0);
     table = port_frame_va(mfn);
     for (unsigned int i = 0; i < REFS; i++) {
-        const struct frame *f = heap_alloc_domain(victim, 0, HEAP_ANY);
+        const struct frame *f = heap_alloc_domain(victim, 0, HEAP_ANY, M2P_INVALID);
         assert_non_null(f);
         table[REF + i].domid = user.d->id;
         table[REF + i].frame = (uint32_t)frame_mfn(f).n;

@@ -18,7 +18,7 @@ static struct domain *d, *other;
 
 static struct frame *fresh(void)
 {
-    struct frame *f = heap_alloc_domain(d, 0, HEAP_ANY);
+    struct frame *f = heap_alloc_domain(d, 0, HEAP_ANY, M2P_INVALID);
 
     assert_non_null(f);
     return f;
@@ -224,12 +224,12 @@ static void test_take(void **state)
     assert_int_equal(frame_take(f, d), 0);
     uint64_t max = atomic_load(&d->max_frames);
     atomic_store(&d->max_frames, d->owned_frames);
-    assert_null(heap_alloc_domain(d, 0, HEAP_ANY));
+    assert_null(heap_alloc_domain(d, 0, HEAP_ANY, M2P_INVALID));
     struct frame *instead = heap_reserve(0, HEAP_ANY);
     assert_non_null(instead);
     assert_int_equal(frame_get(instead, NULL), -EINVAL); /* nobody can name it yet */
     assert_int_equal(frame_get(instead, d), -EINVAL);
-    heap_own(instead, 0, d);
+    heap_own(instead, 0, d, M2P_INVALID);
     assert_int_equal(frame_get(instead, d), 0);
     frame_put(instead);
     atomic_store(&d->max_frames, max);
@@ -247,7 +247,7 @@ static void test_empty_list(void **state)
 
     (void)state;
     assert_non_null(e);
-    struct frame *f = heap_alloc_domain(e, 0, HEAP_ANY);
+    struct frame *f = heap_alloc_domain(e, 0, HEAP_ANY, M2P_INVALID);
     assert_non_null(f);
     uint32_t refs = atomic_load(&e->refs);
     assert_int_equal(frame_take(f, e), 0);

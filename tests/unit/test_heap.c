@@ -104,26 +104,26 @@ static void test_domain_limit(void **state)
     struct frame *f;
 
     (void)state;
-    assert_null(heap_alloc_domain(d, 4, HEAP_ANY));
+    assert_null(heap_alloc_domain(d, 4, HEAP_ANY, M2P_INVALID));
     assert_int_equal(d->owned_frames, 0);
-    f = heap_alloc_domain(d, 3, HEAP_ANY);
+    f = heap_alloc_domain(d, 3, HEAP_ANY, M2P_INVALID);
     assert_non_null(f);
     assert_int_equal(d->owned_frames, 8);
     for (unsigned int i = 0; i < 8; i++) {
         assert_ptr_equal(f[i].owner, d);
         assert_int_equal(kit_refs(&f[i]), 1);
     }
-    assert_null(heap_alloc_domain(d, 2, HEAP_ANY));
-    assert_non_null(heap_alloc_domain(d, 1, HEAP_ANY));
-    assert_null(heap_alloc_domain(d, 0, HEAP_ANY));
+    assert_null(heap_alloc_domain(d, 2, HEAP_ANY, M2P_INVALID));
+    assert_non_null(heap_alloc_domain(d, 1, HEAP_ANY, M2P_INVALID));
+    assert_null(heap_alloc_domain(d, 0, HEAP_ANY, M2P_INVALID));
     atomic_store(&d->max_frames, 4);
-    assert_null(heap_alloc_domain(d, 0, HEAP_ANY)); /* a limit below what it has */
+    assert_null(heap_alloc_domain(d, 0, HEAP_ANY, M2P_INVALID)); /* a limit below what it has */
     audit_all(NULL);
     assert_int_equal(frame_release(&f[3], d), 0);
     assert_int_equal(d->owned_frames, 9);
     atomic_store(&d->max_frames, 10);
     atomic_store(&d->life, DL_DYING);
-    assert_null(heap_alloc_domain(d, 0, HEAP_ANY));
+    assert_null(heap_alloc_domain(d, 0, HEAP_ANY, M2P_INVALID));
     atomic_store(&d->life, DL_ALIVE);
     host_domain_end(d);
     audit_all(NULL);
@@ -138,7 +138,7 @@ static void test_domain_contents(void **state)
     (void)state;
     memset(p, 0x77, 8 * PAGE_SIZE);
     heap_free(p, 3);
-    struct frame *f = heap_alloc_domain(d, 3, HEAP_NOSCRUB);
+    struct frame *f = heap_alloc_domain(d, 3, HEAP_NOSCRUB, M2P_INVALID);
     p = port_frame_va(frame_mfn(f));
     for (unsigned int i = 0; i < 8 * PAGE_SIZE; i++) {
         assert_int_equal(p[i], 0);
@@ -160,7 +160,7 @@ static void test_dom0_contents(void **state)
     memset(p, 0x77, 8 * PAGE_SIZE);
     heap_free(p, 3);
     d->is_loading = true;
-    struct frame *f = heap_alloc_domain(d, 3, HEAP_NOSCRUB);
+    struct frame *f = heap_alloc_domain(d, 3, HEAP_NOSCRUB, M2P_INVALID);
     p = port_frame_va(frame_mfn(f));
     assert_int_equal(p[0], 0x77);
     assert_int_equal(p[8 * PAGE_SIZE - 1], 0x77);
@@ -168,7 +168,7 @@ static void test_dom0_contents(void **state)
         assert_int_equal(frame_release(f + i, d), 0);
     }
     d->is_loading = false;
-    f = heap_alloc_domain(d, 3, HEAP_NOSCRUB);
+    f = heap_alloc_domain(d, 3, HEAP_NOSCRUB, M2P_INVALID);
     p = port_frame_va(frame_mfn(f));
     assert_int_equal(p[0], 0);
     assert_int_equal(p[8 * PAGE_SIZE - 1], 0);
@@ -190,7 +190,7 @@ static void test_claims(void **state)
     assert_int_equal(heap_claim(b, free - 99), -ENOMEM);
     assert_int_equal(heap_claim(b, free - 100), 0);
     assert_null(heap_alloc(0, HEAP_ANY)); /* all is promised */
-    assert_non_null(heap_alloc_domain(a, 3, HEAP_ANY));
+    assert_non_null(heap_alloc_domain(a, 3, HEAP_ANY, M2P_INVALID));
     assert_int_equal(heap_claimed_frames(), free - 8);
     assert_int_equal(heap_claim(b, 0), 0);
     assert_int_equal(heap_claimed_frames(), 92);

@@ -16,6 +16,7 @@
 #include "abi/errno.h"
 #include "arch/host/machine.h"
 #include "mm/heap.h"
+#include "port/mmu.h"
 #include "port/cpu.h"
 #include "tests/unit/mm_kit.h"
 
@@ -78,7 +79,7 @@ static void swap_frame(uint32_t *x)
 {
     unsigned int i = next(x) % POOL;
     struct frame *f = atomic_load(&pool[i]);
-    struct frame *fresh = heap_alloc_domain(g.d, 0, HEAP_ANY);
+    struct frame *fresh = heap_alloc_domain(g.d, 0, HEAP_ANY, M2P_INVALID);
 
     if (fresh == NULL) {
         return;

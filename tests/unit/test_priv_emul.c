@@ -11,6 +11,7 @@
 #include "guest/trap.h"
 #include "guest/x86_flags.h"
 #include "mm/heap.h"
+#include "port/mmu.h"
 
 #define CR0_NOW UINT64_C(0x80050033) /* PE MP ET NE WP AM PG */
 
@@ -374,7 +375,7 @@ static void test_cr3(void **state)
 {
     static const uint64_t bad[] = { 0, 0x1000, UINT64_C(0xfffffffffffff000),
                                     UINT64_C(0x7ffffffff000), UINT64_C(0xffffffffff) };
-    struct frame *f = heap_alloc_domain(d, 0, HEAP_ANY);
+    struct frame *f = heap_alloc_domain(d, 0, HEAP_ANY, M2P_INVALID);
 
     (void)state;
     assert_non_null(f);

@@ -67,9 +67,9 @@ static void test_up_down(void **state)
 
 static void test_register_info(void **state)
 {
-    struct frame *f = heap_alloc_domain(d, 0, HEAP_ANY);
+    struct frame *f = heap_alloc_domain(d, 0, HEAP_ANY, M2P_INVALID);
     struct domain *e = kit_domain(3, 1);
-    struct frame *his = heap_alloc_domain(e, 0, HEAP_ANY);
+    struct frame *his = heap_alloc_domain(e, 0, HEAP_ANY, M2P_INVALID);
     struct vcpu_register_vcpu_info r = { .mfn = frame_mfn(f).n };
     struct vcpu_info *was = v->info;
 
@@ -111,7 +111,7 @@ static void test_register_info(void **state)
 static void test_no_info(void **state)
 {
     struct domain *e = kit_domain(4, XEN_LEGACY_MAX_VCPUS + 1);
-    struct frame *f = heap_alloc_domain(e, 0, HEAP_ANY);
+    struct frame *f = heap_alloc_domain(e, 0, HEAP_ANY, M2P_INVALID);
     struct vcpu_register_vcpu_info r = { .mfn = frame_mfn(f).n };
     void *const last = (void *)(uintptr_t)XEN_LEGACY_MAX_VCPUS;
     struct vcpu *ev = e->vcpu[0];

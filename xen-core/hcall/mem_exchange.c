@@ -148,8 +148,7 @@ static int chunk_trade(struct exchange *e, const struct chunk *c)
         free_extent(e, c->in[i]);
     }
     for (uint64_t i = 0; i < nout; i++) {
-        heap_own(c->out[i], e->x.out.extent_order, e->d);
-        mem_set_m2p(c->out[i], e->x.out.extent_order, c->gpfn[i]);
+        heap_own(c->out[i], e->x.out.extent_order, e->d, c->gpfn[i]);
         c->gpfn[i] = frame_mfn(c->out[i]).n;
     }
     return 0;

@@ -41,13 +41,6 @@ unsigned int mem_heap_flags(uint32_t mem_flags)
     return bits && bits < 64 ? HEAP_BELOW(bits) : HEAP_ANY;
 }
 
-void mem_set_m2p(struct frame *f, unsigned int order, uint64_t gpfn)
-{
-    for (uint64_t i = 0; i < UINT64_C(1) << order; i++) {
-        port_m2p_set(MFN(frame_mfn(f).n + i), gpfn == M2P_INVALID ? gpfn : gpfn + i);
-    }
-}
-
 /* ---- lists of extents ---- */
 
 enum list_op { LIST_INCREASE, LIST_DECREASE, LIST_POPULATE };
@@ -79,13 +72,13 @@ static bool list_take(const struct list_job *j, uint64_t first)
 
 static bool list_give(const struct list_job *j, uint64_t i, uint64_t gpfn)
 {
-    struct frame *f = heap_alloc_domain(j->d, j->r.extent_order, mem_heap_flags(j->r.mem_flags));
+    struct frame *f =
+        heap_alloc_domain(j->d, j->r.extent_order, mem_heap_flags(j->r.mem_flags), gpfn);
     uint64_t mfn;
 
     if (!f) {
         return false;
     }
-    mem_set_m2p(f, j->r.extent_order, gpfn);
     mfn = frame_mfn(f).n;
     /* The caller may ask for no answer. An answer that cannot be written ends the list: frames that
      * nobody has been told of go back, unless another vcpu has guessed their number. */

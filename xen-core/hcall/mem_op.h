@@ -15,8 +15,6 @@ struct vcpu;
 
 /* mem_flags of a reservation -> flags of the heap. */
 unsigned int mem_heap_flags(uint32_t mem_flags);
-/* 2^order frames from f on are the guest's gpfn...; M2P_INVALID: nobody's. */
-void mem_set_m2p(struct frame *f, unsigned int order, uint64_t gpfn);
 
 /* mem_exchange.c */
 int64_t mem_op_exchange(struct vcpu *v, gptr_t arg, struct hcall_args *a);

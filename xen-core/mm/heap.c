@@ -282,10 +282,28 @@ bool heap_unlink(struct frame *f, struct domain *d)
 }
 
 /*
+ * Under the lock that a frame's end takes as well (heap_release()): what is said here of a frame
+ * that another vcpu gives up meanwhile is not said of its next owner's.
+ * locks: pages(d) held. Returns true if the list was empty.
+ */
+static bool make_known(uint64_t mfn, unsigned int order, struct domain *d, uint64_t gpfn)
+{
+    bool was_empty = false;
+
+    own(mfn, order, d, 0, FW_REF);
+    for (uint64_t i = UINT64_C(1) << order; i-- > 0;) {
+        was_empty |= heap_link(&frame_table[mfn + i], d);
+        port_m2p_set(MFN(mfn + i), gpfn == M2P_INVALID ? gpfn : gpfn + i);
+    }
+    return was_empty;
+}
+
+/*
  * 2^order frames for d.  The memory is ready before d's list is touched, so nothing fails half-way.
  * fails: NULL: no memory, more than max_frames, or d is dying.
  */
-struct frame *heap_alloc_domain(struct domain *d, unsigned int order, unsigned int flags)
+struct frame *heap_alloc_domain(struct domain *d, unsigned int order, unsigned int flags,
+                                uint64_t gpfn)
 {
     uint64_t n = UINT64_C(1) << (order & 63);
     uint64_t used;
@@ -304,10 +322,7 @@ struct frame *heap_alloc_domain(struct domain *d, unsigned int order, unsigned i
     uint64_t max = atomic_load_explicit(&d->max_frames, memory_order_relaxed);
     bool fits = !domain_is_dying(d) && d->owned_frames <= max && n <= max - d->owned_frames;
     if (fits) {
-        own(mfn, order, d, 0, FW_REF);
-        for (uint64_t i = n; i-- > 0;) {
-            was_empty |= heap_link(&frame_table[mfn + i], d);
-        }
+        was_empty = make_known(mfn, order, d, gpfn);
         change(&d->owned_frames, n);
         if (was_empty) {
             domain_ref(d);
@@ -329,16 +344,10 @@ struct frame *heap_reserve(unsigned int order, unsigned int flags)
     return va != NULL ? frame_of(port_va_mfn(va)) : NULL;
 }
 
-void heap_own(struct frame *f, unsigned int order, struct domain *d)
+void heap_own(struct frame *f, unsigned int order, struct domain *d, uint64_t gpfn)
 {
-    bool was_empty = false;
-
     spin_lock(&d->pages_lock);
-    own(frame_mfn(f).n, order, d, 0, FW_REF);
-    for (uint64_t i = UINT64_C(1) << order; i-- > 0;) {
-        was_empty |= heap_link(f + i, d);
-    }
-    if (was_empty) {
+    if (make_known(frame_mfn(f).n, order, d, gpfn)) {
         domain_ref(d);
     }
     spin_unlock(&d->pages_lock);

@@ -27,18 +27,20 @@ void heap_free(void *va, unsigned int order);
 
 /*
  * 2^order frames for a domain: zeroed, owner d, refs 1 each ("allocated"), on d's page list,
- * counted against d->max_frames.  Returns the first frame or NULL (no memory, limit, or d is
+ * counted against d->max_frames; the machine-to-physical table says gpfn, gpfn + 1, ... of them
+ * (M2P_INVALID: of none).  Returns the first frame or NULL (no memory, limit, or d is
  * dying). locks: takes heap, pages(d).
  */
-struct frame *heap_alloc_domain(struct domain *d, unsigned int order, unsigned int flags);
+struct frame *heap_alloc_domain(struct domain *d, unsigned int order, unsigned int flags,
+                                uint64_t gpfn);
 
 /*
  * The same in two steps, in place of frames that d gives up (frame_take()) and that are counted
  * until then.  heap_reserve: a zeroed block that nobody can name yet; NULL: no memory.  Then one
- * of: heap_own (it is d's; cannot fail; takes pages(d)), heap_unreserve.
+ * of: heap_own (it is d's, gpfn as above; cannot fail; takes pages(d)), heap_unreserve.
  */
 struct frame *heap_reserve(unsigned int order, unsigned int flags);
-void heap_own(struct frame *f, unsigned int order, struct domain *d);
+void heap_own(struct frame *f, unsigned int order, struct domain *d, uint64_t gpfn);
 void heap_unreserve(struct frame *f, unsigned int order);
 
 /*

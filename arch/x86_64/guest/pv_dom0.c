@@ -95,7 +95,7 @@ static void allocate(struct build *b)
         while ((UINT64_C(1) << order) > b->frames - pfn) {
             order--;
         }
-        struct frame *f = heap_alloc_domain(b->d, order, HEAP_NOSCRUB);
+        struct frame *f = heap_alloc_domain(b->d, order, HEAP_NOSCRUB, pfn);
         if (f == NULL) {
             if (order == 0 || b->extent_count == most) {
                 panic("domain 0: memory for %lu of %lu frames only", (unsigned long)pfn,
@@ -108,9 +108,6 @@ static void allocate(struct build *b)
         uint64_t mfn = frame_mfn(f).n;
         uint64_t n = UINT64_C(1) << order;
         b->extents[b->extent_count++] = (struct extent){ .pfn = pfn, .mfn = mfn, .frames = n };
-        for (uint64_t i = 0; i < n; i++) {
-            port_m2p_set(MFN(mfn + i), pfn + i);
-        }
         pfn += n;
     }
 }
