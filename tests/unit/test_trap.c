@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "abi/arch_x86_64.h"
+#include "abi/callback.h"
 #include "abi/errno.h"
 #include "abi/version.h"
 #include "abi/xen.h"
@@ -13,6 +14,7 @@
 #include "guest/trap.h"
 #include "guest/x86_flags.h"
 #include "hcall/hcall.h"
+#include "port/copy.h"
 #include "port/cpu.h"
 #include "port/vcpu.h"
 
@@ -488,12 +490,54 @@ static void test_return(void **state)
     port_vcpu_nmi(v);
     guest_return(&r);
     assert_int_equal(r.rsp, sp);
-    v->arch.nmi_blocked = false;
+    /* The handler's end is looked at by itself: no other work is needed. */
+    v->info->evtchn_upcall_pending = 0;
+    (void)port_cpu_take_work();
+    iret(0, 0xe030, RFLAGS_IF);
+    r.rsp = TOP;
+    assert_int_equal(port_cpu_take_work() & CW_UPCALL, CW_UPCALL);
     guest_return(&r);
-    assert_true(r.rsp < sp);
+    assert_int_equal(r.rip, HANDLER + 2);
+    assert_false(v->arch.nmi_pending);
+    iret(0, 0xe030, RFLAGS_IF);
+    r.rsp = TOP;
+    assert_int_equal(port_cpu_take_work(), 0);
+    /* One that waits for a handler. */
+    v->arch.traps[2].eip = 0;
+    port_vcpu_nmi(v);
+    guest_return(&r);
+    assert_true(v->arch.nmi_pending);
+    struct callback_register nmi = { .type = CALLBACKTYPE_nmi, .address = HANDLER + 2 };
+    struct hcall_args a = { { CALLBACKOP_register, (uintptr_t)&nmi } };
+    assert_int_equal(hc_callback_op(v, &a), 0);
+    assert_int_equal(port_cpu_take_work() & CW_UPCALL, CW_UPCALL);
+    guest_return(&r);
+    assert_int_equal(r.rip, HANDLER + 2);
     assert_false(v->arch.nmi_pending);
     assert_false(crashed());
     v->info->evtchn_upcall_pending = 0;
+}
+
+/* The areas of a vcpu that is loaded in user mode: by the tables of its kernel, if it has any. */
+static void test_loaded(void **state)
+{
+    static struct vcpu_runstate_info area;
+    unsigned int loads = host_record.root_loads;
+
+    (void)state;
+    v->arch.root_user = v->arch.root_kernel;
+    v->arch.kernel_mode = false;
+    guest_loaded(v);
+    assert_int_equal(host_record.root_loads, loads);
+    v->runstate_area = gptr((uintptr_t)&area);
+    guest_loaded(v);
+    assert_int_equal(host_record.root_loads, loads + 2);
+    assert_false(v->arch.kernel_mode);
+    v->arch.kernel_mode = true;
+    guest_loaded(v);
+    assert_int_equal(host_record.root_loads, loads + 2);
+    v->runstate_area = gptr(0);
+    v->arch.root_user = NULL;
 }
 
 /* A call's end: its result, another try, or neither; a number that is no call; one that is refused
@@ -619,6 +663,7 @@ int main(void)
         T(test_iret_user),
         T(test_dispatch),
         T(test_return),
+        T(test_loaded),
     };
 
     kit_start(1);

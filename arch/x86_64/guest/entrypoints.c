@@ -42,6 +42,7 @@ int64_t hc_set_trap_table(struct vcpu *v, struct hcall_args *a)
             return -EFAULT;
         }
         if (t.address == 0) {
+            guest_nmi_look(v);
             return 0;
         }
         if (!va_guest_ok(t.address)) {
@@ -106,6 +107,7 @@ static int64_t set_nmi_handler(struct vcpu *v, uint64_t address)
     }
     v->arch.traps[VEC_NMI] =
         (struct x86_trap_entry){ .eip = address, .cs = FLAT_KERNEL_CS, .flags = TI_MASK_EVENTS };
+    guest_nmi_look(v);
     return 0;
 }
 

@@ -26,6 +26,21 @@ bool port_io_iopl_ok(const struct vcpu *v)
     return v->arch.iopl >= (v->arch.kernel_mode ? kernel : 3);
 }
 
+/* The guest's kernel has said where: its user mode's tables need not show it. */
+static bool bitmap_read(struct vcpu *v, uint8_t *bits, uint16_t port, size_t n)
+{
+    const bool is_user = !v->arch.kernel_mode;
+
+    if (is_user) {
+        cpu_toggle_mode(v);
+    }
+    const bool ok = guest_read(bits, gptr(v->arch.iobmp_va + port / 8), n) == 0;
+    if (is_user) {
+        cpu_toggle_mode(v);
+    }
+    return ok;
+}
+
 bool port_io_allowed(struct vcpu *v, uint16_t port, unsigned int size)
 {
     uint8_t bits[2] = { 0xff, 0xff };
@@ -37,7 +52,7 @@ bool port_io_allowed(struct vcpu *v, uint16_t port, unsigned int size)
         return false;
     }
     size_t n = (port & 7u) + size > 8 ? 2 : 1;
-    if (guest_read(bits, gptr(v->arch.iobmp_va + port / 8), n) != 0) {
+    if (!bitmap_read(v, bits, port, n)) {
         return false;
     }
     uint32_t map = (uint32_t)bits[0] | (uint32_t)bits[1] << 8;

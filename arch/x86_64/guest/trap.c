@@ -360,11 +360,20 @@ void guest_failsafe(struct regs *r, uint32_t vector, uint32_t error)
     enter(v, r, v->arch.failsafe.eip, sp, v->arch.failsafe.mask);
 }
 
+/* The areas are where the guest's kernel has said: its user mode's tables need not show them. */
 void guest_loaded(struct vcpu *v)
 {
+    const bool is_user = !v->arch.kernel_mode && (v->runstate_area.va != 0 || v->time_area.va != 0);
+
     spec_loaded(v);
+    if (is_user) {
+        cpu_toggle_mode(v);
+    }
     systime_update(v);
     vcpu_areas_update(v);
+    if (is_user) {
+        cpu_toggle_mode(v);
+    }
 }
 
 /* The cpu's work; true if the caller must look again. Interrupts off before and after. */
@@ -422,6 +431,13 @@ void guest_return(struct regs *r)
     }
 }
 
+void guest_nmi_look(const struct vcpu *v)
+{
+    if (v->arch.nmi_pending) {
+        port_cpu_raise(port_cpu_id(), CW_UPCALL);
+    }
+}
+
 void guest_upcall(struct vcpu *v, struct regs *r)
 {
     if (v->arch.event.eip == 0 || !bounce(v, r, v->arch.event.eip, BF_MASK, 0)) {
@@ -470,7 +486,10 @@ int64_t hc_iret(struct vcpu *v, struct hcall_args *a)
             r->cs = FLAT_USER_CS;
         }
     }
-    v->arch.nmi_blocked = false;
+    if (__builtin_expect(v->arch.nmi_blocked, 0)) {
+        v->arch.nmi_blocked = false;
+        guest_nmi_look(v); /* one may have come meanwhile */
+    }
     v->info->evtchn_upcall_mask = !(flags & RFLAGS_IF);
     if (__builtin_expect(v->d->vm_assist & (1u << VMASST_TYPE_architectural_iopl), 0)) {
         v->arch.iopl = (uint8_t)((flags & RFLAGS_IOPL) >> RFLAGS_IOPL_SHIFT);

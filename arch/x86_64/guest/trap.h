@@ -45,6 +45,9 @@ void guest_failsafe(struct regs *r, uint32_t vector, uint32_t error);
 void trap_inject(struct vcpu *v, struct regs *r, unsigned int vector, uint32_t error);
 void trap_inject_pf(struct vcpu *v, struct regs *r, uint64_t cr2, uint32_t error);
 
+/* v, the current one, may take an NMI from now on: one that waits is looked at on the way out. */
+void guest_nmi_look(const struct vcpu *v);
+
 int64_t hc_set_trap_table(struct vcpu *v, struct hcall_args *a);
 int64_t hc_stack_switch(struct vcpu *v, struct hcall_args *a);
 int64_t hc_set_callbacks(struct vcpu *v, struct hcall_args *a);

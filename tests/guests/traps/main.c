@@ -352,6 +352,55 @@ static void test_ports(void)
     check_fault(do_in, 0x71, 13, 0);
 }
 
+extern char user_in[];
+__asm__(".pushsection .text; user_in: in (%dx), %al; syscall; .popsection");
+
+/* A page at VA which only the kernel's tables show, as Linux keeps it; the user's tables. */
+#define APART ((u8 *)0x8000000000UL)
+static u8 *page_apart(u64 **user_l4)
+{
+    u64 *table[3], below = mfn_of(page_alloc()) * PAGE | PTE_RW;
+
+    *user_l4 = l4_clone();
+    for (u32 i = 0; i < 3; i++) {
+        table[i] = page_alloc();
+        table[i][0] = below;
+        page_protect(table[i], false);
+        below = mfn_of(table[i]) * PAGE | PTE_RW | PTE_U;
+    }
+    check_eq(mmu_update1(mfn_of((void *)si->pt_base) * PAGE + 8, below), 0);
+    return APART;
+}
+
+/* User mode's right to a port is looked up where the kernel has it. */
+static void test_user_ports(void)
+{
+    u64 *l4;
+    u8 *bits = page_apart(&l4);
+    struct physdev_set_iobitmap map = { .bitmap = gptr(bits), .nr_ports = 0x400 };
+    struct kit_regs r = user_regs(user_in);
+
+    check_eq(mmuext1(MMUEXT_NEW_USER_BASEPTR, mfn_of(l4)), 0);
+    check_eq(physdev_op(PHYSDEVOP_set_iobitmap, &map), 0);
+    memset(bits, 0xff, PAGE);
+    bits[0x80 / 8] = 0xfe;
+    r.rdx = 0x80;
+    kit_user(&r);
+    check_eq(r.vector, KIT_VEC_SYSCALL);
+    r = user_regs(user_in);
+    r.rdx = 0x81;
+    kit_user(&r);
+    check_eq(r.vector, 13);
+    check_eq(r.rip, U64(user_in));
+    map.nr_ports = 0;
+    check_eq(physdev_op(PHYSDEVOP_set_iobitmap, &map), 0);
+    r = user_regs(user_in);
+    r.rdx = 0x80;
+    kit_user(&r);
+    check_eq(r.vector, 13);
+    check_eq(mmuext1(MMUEXT_NEW_USER_BASEPTR, mfn_of((void *)si->pt_base)), 0);
+}
+
 void test_main(void)
 {
     test_exceptions();
@@ -363,5 +412,6 @@ void test_main(void)
     test_nmi();
     test_ports();
     test_user_mode();
+    test_user_ports();
     test_bad_returns();
 }
