@@ -17,8 +17,9 @@
 #define SERVE_BUDGET_DOMAIN  8 /* requests per turn: a busy guest delays nobody by more */
 #define SERVE_BUDGET_TRUSTED 32
 #define SERVE_WORK_DOMAIN    64 /* the same, in nodes: one request may be about a thousand */
-#define OUTPUT_LIMIT_SOCKET  (1u << 20) /* waiting output before a trusted client must read */
-#define EVENTS_MAX           1024       /* waiting events of a domain that does not read */
+#define OUTPUT_LIMIT_SOCKET  (1u << 20)  /* waiting output before a trusted client must read */
+#define UNREAD_MAX           (16u << 20) /* ... before one that gets events only is cut off */
+#define EVENTS_MAX           1024        /* waiting events of a domain that does not read */
 
 struct conn *conn_new(struct server *s, const struct conn_ops *ops)
 {
@@ -185,6 +186,11 @@ void conn_event(struct conn *c, const char *path, const char *token)
         }
         return;
     }
+    if (!c->is_durable && c->out.len > UNREAD_MAX) {
+        c->is_stuck = true; /* push() closes it: here watches are being gone through */
+        conn_dirty(c);
+        return;
+    }
     buf_add_str(&payload, path);
     buf_add_str(&payload, token);
     uint32_t hash = hash_bytes(buf_data(&payload), payload.len);
@@ -328,6 +334,12 @@ static void push(struct conn *c)
 {
     bool was_full = conn_is_full(c);
 
+    if (c->is_stuck) {
+        log_warn("a client of the control domain reads nothing: %zu bytes wait; it is cut off",
+                 c->out.len);
+        conn_close(c);
+        return;
+    }
     while (c->out.len > 0) {
         long n = c->ops->write(c, buf_data(&c->out), c->out.len);
         if (n == 0) {

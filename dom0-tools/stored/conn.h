@@ -53,6 +53,7 @@ struct conn {
     bool is_durable;  /* a ring: the connection outlives this process */
     bool is_closed;   /* freed at the end of the turn */
     bool is_ignored;  /* broke the protocol: not served until it reconnects */
+    bool is_stuck;    /* reads nothing for too long: to be closed */
     bool is_in_ready; /* on the server's ready list */
     bool is_dirty;    /* on the server's dirty list */
     bool took_input;  /* input or its incomplete part changed in this turn */

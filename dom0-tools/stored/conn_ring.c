@@ -19,6 +19,7 @@
 
 #define GRANT_STORE     1u /* reserved grant reference of the store ring */
 #define EVENTS_PER_TURN 256
+#define LOOK_MS         50
 
 static uint32_t load(const uint32_t *p)
 {
@@ -111,6 +112,10 @@ static void settle(struct conn *c)
     }
     if (c->must_notify && c->port >= 0) {
         c->must_notify = false;
+        c->server->has_moved = true;
+        if (c->server->loop && c->server->look.due_ms == 0) {
+            evloop_arm(c->server->loop, &c->server->look, LOOK_MS);
+        }
         (void)joist_evtchn_notify(c->server->xen, (uint32_t)c->port);
     }
 }
@@ -278,6 +283,22 @@ static void kicked(struct conn *c)
     }
     conn_dirty(c);
     conn_ready(c);
+}
+
+void rings_look(struct ev_timer *src)
+{
+    struct server *s = src->owner;
+
+    for (struct conn *c = s->conns; c; c = c->next) {
+        if (c->ring && !c->is_closed && (can_read(c) || c->out.len > 0)) {
+            conn_dirty(c);
+            conn_ready(c);
+        }
+    }
+    if (s->has_moved) {
+        s->has_moved = false;
+        evloop_arm(s->loop, src, LOOK_MS);
+    }
 }
 
 void ring_on_event(struct ev_fd *src, short revents)

@@ -16,5 +16,10 @@ struct conn *ring_conn_new(struct server *s, uint16_t domid);
    the journal gave are put into it. 0 or a negative errno. */
 int ring_attach(struct conn *c, const struct ring_place *place, bool is_new);
 int ring_rebind(struct conn *c, uint32_t remote_port);
+/* Serves rings that have something for us, or room for us, without an event: Linux stores its
+   position and loads ours with no barrier between, so that it may see us behind, and send none,
+   when we see nothing new. Twice after a ring has last moved: by then each end's stores are seen.
+ */
+void rings_look(struct ev_timer *src);
 /* The event channel of the daemon fired. */
 void ring_on_event(struct ev_fd *src, short revents);

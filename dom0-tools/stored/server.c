@@ -11,6 +11,7 @@
 #include "common/log.h"
 #include "stored/conn.h"
 #include "stored/conn_ring.h"
+#include "stored/conn_ring.h"
 #include "stored/domain.h"
 #include "stored/live.h"
 #include "stored/restore.h"
@@ -33,6 +34,7 @@ void server_init(struct server *s)
     s->listener.fd = -1;
     s->quotas = quota_defaults;
     s->credit = (struct ev_timer){ .handler = domains_refill, .owner = s };
+    s->look = (struct ev_timer){ .handler = rings_look, .owner = s };
     live_init(s);
 }
 

@@ -40,6 +40,8 @@ struct server {
     struct ev_fd evtchn;
     struct ev_fd listener;
     struct ev_timer credit; /* wakes domains that wait for conflict credit */
+    struct ev_timer look;   /* rings whose event may be lost */
+    bool has_moved;         /* a ring was read or written since the last look */
     uint64_t credit_ms;     /* up to when time was turned into credit */
     bool is_tracing;
     uint64_t work;   /* done for requests so far: nodes looked at, made, and told of */
