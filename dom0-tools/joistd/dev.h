@@ -161,6 +161,7 @@ struct dev_class {
     const char *noun;                /* for people: "disk" */
     unsigned int max;                /* of one guest */
     unsigned int first_id;           /* lowest number that DEV_ID_AUTO gives */
+    const char *id_key;              /* the key that says the number, or NULL */
     size_t size;                     /* of the class's own struct */
     const struct dev_class *implies; /* a device of that class is made from the same entry */
 

@@ -10,6 +10,8 @@
 #include "joistd/config.h"
 #include "joistd/dev.h"
 
+#define ID_TEXT_MAX 16 /* bytes of "devid=255," and the like */
+
 static const struct dev_class *const classes[DEV_KINDS] = {
     [DEV_VBD] = &disk_class, [DEV_VIF] = &vif_class, [DEV_CONSOLE] = &channel_class,
     [DEV_VFB] = &vfb_class,  [DEV_VKB] = &vkb_class,
@@ -230,6 +232,10 @@ static int append(struct config *c, struct dev_parse *p, struct device *dev)
     }
     if (dev->id == DEV_ID_AUTO) {
         for (dev->id = class->first_id; dev_by_id(c, class, dev->id) != NULL; dev->id++) {
+        }
+        /* Others before it may go: read again, it has the same number. */
+        if (class->id_key != NULL && strlen(dev->text) + ID_TEXT_MAX <= DEV_TEXT_MAX) {
+            dev_save_as(dev, "%s=%u,%s", class->id_key, dev->id, dev->text);
         }
     } else if (dev_by_id(c, class, dev->id) != NULL) {
         dev_bad(p, 0, "the guest already has a %s with this name or number (%u)", class->noun,

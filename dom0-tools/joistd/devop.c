@@ -375,8 +375,10 @@ static struct dev_op *op_new(struct guest *g, enum op_kind kind, const struct de
         at = &(*at)->next;
     }
     *at = op;
-    g->ops_timer = (struct ev_timer){ .handler = queue_due, .owner = g };
-    evloop_arm(g->d->loop, &g->ops_timer, 0);
+    if (g->ops_timer.due_ms == 0) { /* else it is in the loop's list, with others behind it */
+        g->ops_timer = (struct ev_timer){ .handler = queue_due, .owner = g };
+        evloop_arm(g->d->loop, &g->ops_timer, 0);
+    }
     return op;
 }
 

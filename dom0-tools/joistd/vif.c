@@ -135,6 +135,7 @@ const struct dev_class vif_class = {
     .key = "vif",
     .noun = "network interface",
     .max = CLASS_MAX,
+    .id_key = "devid",
     .size = sizeof(struct vif),
     .parse = vif_parse,
     .finish = vif_finish,
