@@ -10,6 +10,7 @@
 #include <grp.h>
 #include <sched.h>
 #include <seccomp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -98,6 +99,7 @@ static void leave_root(void)
             setresuid(OWN_UID, OWN_UID, OWN_UID) != 0) {
             report("sandbox", "no identity of its own: %s", strerror(errno));
         }
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* a change of identity has ended that */
     }
     limit(RLIMIT_NPROC, 0);
     if (prctl(PR_SET_DUMPABLE, 0) != 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {

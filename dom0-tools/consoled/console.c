@@ -175,6 +175,13 @@ static void on_terminal(struct ev_fd *src, short revents)
     set_events(c);
 }
 
+static bool is_hung_up(const struct console *c)
+{
+    struct pollfd p = { .fd = c->terminal.fd, .events = POLLIN };
+
+    return p.fd >= 0 && poll(&p, 1, 0) > 0 && (p.revents & POLLHUP) != 0;
+}
+
 /* One client at a time: another one is told by the end of its connection. */
 static void on_client(struct ev_fd *src, short revents)
 {
@@ -182,6 +189,9 @@ static void on_client(struct ev_fd *src, short revents)
     int fd = accept4(src->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
     (void)revents;
+    while (is_hung_up(c)) { /* the same program, perhaps, that comes back */
+        on_terminal(&c->terminal, POLLIN | POLLHUP);
+    }
     if (fd >= 0 && c->terminal.fd >= 0) {
         close(fd);
     } else if (fd >= 0) {
@@ -377,7 +387,7 @@ void console_died(struct console *c)
     c->died_ms = evloop_now_ms();
     show(c, (const uint8_t *)text, sizeof(text) - 1);
     if (c->log.fd >= 0) {
-        (void)console_link(c->log.path, c->daemon->link_dir, c->name);
+        (void)console_relink(c->pty.path, c->log.path, c->daemon->link_dir, c->name);
     }
     logfile_close(&c->log);
     /* From now on poll() says when the last console program has left. */

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -71,4 +72,17 @@ int console_link(const char *target, const char *dir, const char *name)
     }
     (void)unlink(path);
     return symlink(target, path) < 0 ? -errno : 0;
+}
+
+int console_relink(const char *from, const char *to, const char *dir, const char *name)
+{
+    char path[PATH_MAX];
+    char now[PATH_MAX];
+    int n = snprintf(path, sizeof(path), "%s/%s", dir, name);
+    ssize_t len = n < 0 || n >= (int)sizeof(path) ? -1 : readlink(path, now, sizeof(now));
+
+    if (len < 0 || (size_t)len != strlen(from) || memcmp(now, from, (size_t)len) != 0) {
+        return -ENOENT;
+    }
+    return console_link(to, dir, name);
 }

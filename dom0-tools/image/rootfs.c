@@ -263,7 +263,7 @@ static int add_command(const struct work *w, const struct rootfs_spec *spec, con
     return rc == 0 ? run_debugfs(argv, spec->root, f) : rc;
 }
 
-static int make_disk(const struct rootfs_spec *spec, const char *tree, bool is_archive,
+static int make_disk(const struct rootfs_spec *spec, const char *tree, const char *archive,
                      const char *disk, struct fail *f)
 {
     struct ext4_spec fs = { .tree = tree,
@@ -275,11 +275,9 @@ static int make_disk(const struct rootfs_spec *spec, const char *tree, bool is_a
     unsigned long long count = 0;
     struct stat st;
 
-    if (is_archive) {
-        fs.archive = spec->root;
-    }
-    if (fs.size == 0 && is_archive) {
-        fs.size = stat(spec->root, &st) == 0 ? (uint64_t)st.st_size * ARCHIVE_FACTOR : 0;
+    fs.archive = archive;
+    if (fs.size == 0 && archive != NULL) {
+        fs.size = stat(archive, &st) == 0 ? (uint64_t)st.st_size * ARCHIVE_FACTOR : 0;
         fs.size = (fs.size + ARCHIVE_MORE) & ~UINT64_C(0xfffff);
     } else if (fs.size == 0) {
         work_tree_size(tree, &bytes, &count);
@@ -292,6 +290,7 @@ int rootfs_make(const struct work *w, const struct rootfs_spec *spec, struct roo
                 struct fail *f)
 {
     char tree[WORK_PATH_MAX];
+    char archive[WORK_PATH_MAX]; /* absolute: tar takes a name with a colon for another machine's */
     struct stat st;
     bool is_archive;
     int rc;
@@ -306,11 +305,12 @@ int rootfs_make(const struct work *w, const struct rootfs_spec *spec, struct roo
     rc = work_path(w, "disk.img", out->disk);
     if (rc == 0 && is_archive) {
         work_path(w, "tree", tree);
+        rc = absolute(spec->root, archive, "run", f);
     } else if (rc == 0) {
         rc = absolute(spec->root, tree, "run", f);
     }
     progress_stage(spec->progress, "making the root disk", 5);
-    rc = rc == 0 ? make_disk(spec, tree, is_archive, out->disk, f) : rc;
+    rc = rc == 0 ? make_disk(spec, tree, is_archive ? archive : NULL, out->disk, f) : rc;
     progress_stage(spec->progress, "making kernel and ramdisk ready", 85);
     rc = rc == 0 ? add_command(w, spec, out->disk, f) : rc;
     rc = rc == 0 ? find_kernel(w, spec, tree, out, f) : rc;

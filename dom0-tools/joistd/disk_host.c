@@ -24,6 +24,38 @@ static int in_use(struct dev_work *w, const struct disk *d, const char *by)
     return fail_remedy(w->f, "end that use; or access w! if all its users can bear it");
 }
 
+/* Both are "block:MAJOR:MINOR": is the first a partition of the second? */
+static bool is_part_of(const char *part, const char *whole)
+{
+    unsigned int number[4];
+    char path[96];
+    FILE *f;
+    bool is_part = false;
+
+    if (sscanf(part, "block:%u:%u", &number[0], &number[1]) != 2) {
+        return false;
+    }
+    snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/partition", number[0], number[1]);
+    if (access(path, F_OK) != 0) {
+        return false;
+    }
+    snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/../dev", number[0], number[1]);
+    f = fopen(path, "re");
+    if (f != NULL && fscanf(f, "%u:%u", &number[2], &number[3]) == 2) {
+        snprintf(path, sizeof(path), "block:%u:%u", number[2], number[3]);
+        is_part = strcmp(path, whole) == 0;
+    }
+    if (f != NULL) {
+        fclose(f);
+    }
+    return is_part;
+}
+
+static bool overlap(const char *mine, const char *other)
+{
+    return strcmp(mine, other) == 0 || is_part_of(mine, other) || is_part_of(other, mine);
+}
+
 /* Whether a disk of a guest, by its private nodes, forbids ours. */
 static int check_against(struct dev_work *w, const struct disk *d, const char *dir,
                          const char *domid)
@@ -36,7 +68,7 @@ static int check_against(struct dev_work *w, const struct disk *d, const char *d
 
     dev_get(w, dir, "identity", identity, sizeof(identity));
     dev_get(w, dir, "mode", mode, sizeof(mode));
-    if (strcmp(identity, d->identity) != 0 || (mode[0] == 'r' && d->access == DISK_READ)) {
+    if (!overlap(d->identity, identity) || (mode[0] == 'r' && d->access == DISK_READ)) {
         return 0;
     }
     dev_get(w, dir, "dev", vdev, sizeof(vdev));
@@ -154,7 +186,7 @@ static int check_own(struct dev_work *w, const struct disk *d)
     for (i = 0; i < w->given; i++) {
         const struct disk *o = w->giving->devices[i]->own;
 
-        if (w->giving->devices[i]->class == &disk_class && strcmp(o->identity, d->identity) == 0 &&
+        if (w->giving->devices[i]->class == &disk_class && overlap(d->identity, o->identity) &&
             (o->access != DISK_READ || d->access != DISK_READ)) {
             snprintf(by, sizeof(by), "by the same guest as %s", o->vdev);
             return in_use(w, d, by);

@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 
-from system import demand, harness
+from system import Skip, demand, harness
 
 DISKS = {"virtio": "vd", "ahci": "sd", "nvme": "nvme"}
 
@@ -58,6 +58,31 @@ def disks(h, args):
         demand(rc != 0 and "verif" in out, "%s: fio does not see a block that was overwritten: %s" % (dev, out[-300:]))
     h.must("umount /mnt")
     return ", ".join(said)
+
+
+def partitions(h, args):
+    """A partition and its whole disk are the same blocks: not for two guests at once, in either order. Two partitions are not."""
+    if args.tools != "joist":
+        raise Skip("xl compares names of devices only")
+    dev = block_device(h, "ahci")
+    table = b"".join(b"\0\0\0\0\x83\0\0\0" + first.to_bytes(4, "little") + (8192).to_bytes(4, "little") for first in (2048, 16384))
+    table += bytes(32)
+    h.must("printf '%s' | dd of=%s bs=1 seek=446 2>/dev/null; printf '\\125\\252' | dd of=%s bs=1 seek=510 conv=fsync 2>/dev/null; "
+           "blockdev --rereadpt %s && sleep 1 && ls %s1 %s2 && modprobe xen-blkback"
+           % ("".join("\\%03o" % b for b in table), dev, dev, dev, dev, dev))
+    create = "create -p /etc/joist/guest.cfg 'name=\"%s\"' 'disk=[\"phy:%s,xvda,w\"]'"
+    for held, wanted in ((dev + "1", dev), (dev, dev + "2")):
+        h.must_tool(create % ("holder", held))
+        rc, out = h.tool(create % ("other", wanted))
+        demand(rc != 0 and "by the guest holder" in out, "%s beside %s: %d %r" % (wanted, held, rc, out[-300:]))
+        h.must_tool("destroy holder")
+        h.gone("holder")
+    h.must_tool(create % ("holder", dev + "1"))
+    h.must_tool(create % ("other", dev + "2"))
+    for name in ("holder", "other"):
+        h.must_tool("destroy " + name)
+        h.gone(name)
+    h.must("dd if=/dev/zero of=%s bs=512 count=1 conv=fsync 2>/dev/null; blockdev --rereadpt %s" % (dev, dev))
 
 
 def virtual_functions(h, _args):

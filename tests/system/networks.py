@@ -444,6 +444,22 @@ def killed(h, _args):
         if re.search(r"(?m)^1 ", out):
             h.must_tool("network-detach -f n1 1")
     same(h, before, "after kill -9")
+    # an interface keeps its number, and so itself, when one before it has gone
+    for last in "12":
+        attach(h, "n1", "ip=10.0.1.%d" % (4 + int(last)), "vifname=kept" + last)
+    h.must_tool("network-detach n1 1")
+    kill(h, "joistd")
+    for _ in range(30):
+        rc, out = h.tool("network-list n1")
+        if rc == 0:
+            break
+        h.cmd("usleep 200000")
+    h.cmd("sleep 2")                    # what it takes over it tidies
+    h.must("ip link show kept2")
+    out = h.must_tool("network-list n1")
+    demand(re.search(r"(?m)^2 ", out) and not re.search(r"(?m)^1 ", out), "after the restart: %r" % out)
+    h.must_tool("network-detach n1 2")
+    same(h, before, "after the restart")
     h.must("ping -c 1 -W 5 " + GUESTS["n1"])
     attach(h, "n1", "ip=10.0.1.2", "vifname=kept")
     kill(h, "joistd")

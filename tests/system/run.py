@@ -45,7 +45,7 @@ GROUPS = [
     ("attacks-long", {"smp": 2, "mem": 3072}, [attacks.big_trees]),
     ("networks", {"extra": networks.machine_args}, networks.ALL[:1] + [counters.unmaps] + networks.ALL[1:]),
     ("devices", {"extra": lambda: system.device_args() + system.express_args(), "vga": True},
-     [devices.disks, devices.virtual_functions, devices.network, devices.efi_variables, devices.clock, devices.screen, devices.reboot]),
+     [devices.disks, devices.partitions, devices.virtual_functions, devices.network, devices.efi_variables, devices.clock, devices.screen, devices.reboot]),
     ("blocks", {"ramdisk": os.path.join(system.IMAGE, "disks.ird")},
      [blocks.files, blocks.refused, blocks.plugging, blocks.images, blocks.killed, blocks.reboots, blocks.bad_front, blocks.under_io]),
     ("backends", {"ramdisk": os.path.join(system.IMAGE, "disks.ird"), "extra": backends.machine_args, "share": backends.SHARE,

@@ -317,6 +317,12 @@ static void test_death(void **state)
         assert_int_equal(evloop_turn(s.d.loop, 10), 0);
     }
     assert_null(s.d.consoles->next); /* the dead one's is closed, as nobody has it open */
+    /* One that was renamed ends: the link by its old name is another guest's by now. */
+    c = open_console(&s, 3, "gone");
+    console_died(console_find(&s.d, 2, 0));
+    memset(link, 0, sizeof(link));
+    assert_true(readlink(path, link, sizeof(link) - 1) > 0);
+    assert_string_equal(link, c->pty.path);
     end(&s);
 }
 
@@ -376,6 +382,16 @@ static void test_channel(void **state)
     print_as_guest(1, "more");
     turn(&s, 1);
     expect_read(fd, "more");
+    /* It comes back before anybody has seen it go; what it said first is not lost. */
+    assert_int_equal(write(fd, "bye", 3), 3);
+    close(fd);
+    fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+    assert_int_equal(evloop_turn(s.d.loop, 100), 0);
+    expect_input(&s, 8 + 3);
+    print_as_guest(1, "again");
+    turn(&s, 1);
+    expect_read(fd, "again");
     assert_int_equal(size_of(s.dir, "console-web-1.log"), -1);
     console_died(c);
     assert_null(s.d.consoles);
