@@ -100,8 +100,9 @@ struct host_hooks {
     int (*msi_setup)(const struct msi_source *src, unsigned int irq);
     bool (*efi)(unsigned int offset, const uint64_t args[5], uint64_t *status);
     int (*sleep)(unsigned int state, uint16_t val_a, uint16_t val_b);
-    void (*idle)(void);  /* a cpu has nothing to do */
-    void (*stamp)(void); /* the clock of translation caches has just been read */
+    void (*idle)(void);     /* a cpu has nothing to do */
+    void (*m2p)(mfn_t mfn); /* an entry of the machine-to-physical table is about to be written */
+    void (*stamp)(void);    /* the clock of translation caches has just been read */
 };
 extern struct host_hooks host_hooks;
 

@@ -50,6 +50,9 @@ void host_tlb_init(void)
 void port_m2p_set(mfn_t mfn, uint64_t pfn)
 {
     bug_if(mfn.n >= host_frames);
+    if (host_hooks.m2p != NULL) {
+        host_hooks.m2p(mfn);
+    }
     __atomic_store_n(&m2p[mfn.n], pfn, __ATOMIC_RELAXED);
 }
 

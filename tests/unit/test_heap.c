@@ -129,6 +129,47 @@ static void test_domain_limit(void **state)
     audit_all(NULL);
 }
 
+static unsigned int m2p_writes;
+
+/* Nobody can give up a frame of the domain while its entry is being written. */
+static void under_lock(mfn_t mfn)
+{
+    const struct domain *d = frame_table[mfn.n].owner;
+
+    assert_non_null(d);
+    assert_int_equal(atomic_load(&d->pages_lock.next), atomic_load(&d->pages_lock.now) + 1);
+    m2p_writes++;
+}
+
+static void test_domain_m2p(void **state)
+{
+    struct domain *d = host_domain(1, 10, false);
+
+    (void)state;
+    m2p_writes = 0;
+    host_hooks.m2p = under_lock;
+    struct frame *f = heap_alloc_domain(d, 2, HEAP_ANY, 70);
+    struct frame *none = heap_alloc_domain(d, 0, HEAP_ANY, M2P_INVALID);
+    struct frame *late = heap_reserve(1, HEAP_ANY);
+    assert_non_null(f);
+    assert_non_null(none);
+    assert_non_null(late);
+    assert_int_equal(m2p_writes, 5);
+    heap_own(late, 1, d, 80);
+    d->owned_frames += 2;
+    host_hooks.m2p = NULL;
+    assert_int_equal(m2p_writes, 7);
+    for (unsigned int i = 0; i < 4; i++) {
+        assert_int_equal(port_m2p_get(frame_mfn(f + i)), 70 + i);
+    }
+    assert_int_equal(port_m2p_get(frame_mfn(none)), M2P_INVALID);
+    assert_int_equal(port_m2p_get(frame_mfn(late)), 80);
+    assert_int_equal(port_m2p_get(frame_mfn(late + 1)), 81);
+    host_domain_end(d);
+    assert_int_equal(port_m2p_get(frame_mfn(f)), M2P_INVALID);
+    audit_all(NULL);
+}
+
 /* What a guest asks not to clear is cleared all the same. */
 static void test_domain_contents(void **state)
 {
@@ -293,15 +334,11 @@ static int setup(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_all_sizes),
-        cmocka_unit_test(test_cleared),
-        cmocka_unit_test(test_below),
-        cmocka_unit_test(test_domain_limit),
-        cmocka_unit_test(test_domain_contents),
-        cmocka_unit_test(test_dom0_contents),
-        cmocka_unit_test(test_claims),
-        cmocka_unit_test(test_shared),
-        cmocka_unit_test(test_pool),
+        cmocka_unit_test(test_all_sizes),     cmocka_unit_test(test_cleared),
+        cmocka_unit_test(test_below),         cmocka_unit_test(test_domain_limit),
+        cmocka_unit_test(test_domain_m2p),    cmocka_unit_test(test_domain_contents),
+        cmocka_unit_test(test_dom0_contents), cmocka_unit_test(test_claims),
+        cmocka_unit_test(test_shared),        cmocka_unit_test(test_pool),
     };
 
     return cmocka_run_group_tests(tests, setup, NULL);
