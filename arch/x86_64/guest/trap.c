@@ -445,6 +445,14 @@ void guest_upcall(struct vcpu *v, struct regs *r)
     }
 }
 
+/* The end of an NMI's handler. One may have come meanwhile. */
+static __attribute__((noinline, cold)) int64_t iret_from_nmi(struct vcpu *v, struct hcall_args *a)
+{
+    v->arch.nmi_blocked = false;
+    guest_nmi_look(v);
+    return hc_iret(v, a);
+}
+
 /*
  * The guest kernel's way back to what it interrupted.  The frame on its stack is struct
  * iret_context; nothing of it can harm us: segments and flags are forced to ring 3, and what the
@@ -459,6 +467,9 @@ int64_t hc_iret(struct vcpu *v, struct hcall_args *a)
     uint64_t flags;
     bool ok = guest_window_ok(sp, sizeof(struct iret_context));
 
+    if (__builtin_expect(v->arch.nmi_blocked, 0)) {
+        return iret_from_nmi(v, a);
+    }
     /* Straight into the registers: if one of the loads faults, the domain ends. */
     if (__builtin_expect(ok, 1)) {
         guest_window_begin();
@@ -485,10 +496,6 @@ int64_t hc_iret(struct vcpu *v, struct hcall_args *a)
             r->vector = REGS_SYSCALL;
             r->cs = FLAT_USER_CS;
         }
-    }
-    if (__builtin_expect(v->arch.nmi_blocked, 0)) {
-        v->arch.nmi_blocked = false;
-        guest_nmi_look(v); /* one may have come meanwhile */
     }
     v->info->evtchn_upcall_mask = !(flags & RFLAGS_IF);
     if (__builtin_expect(v->d->vm_assist & (1u << VMASST_TYPE_architectural_iopl), 0)) {
