@@ -123,6 +123,37 @@ static void test_cap(void **state)
     assert_share(ran(a->vcpu[0]) - before, 1000 * MS, 99);
 }
 
+/* A cap that is lifted in the middle of a period, and a lower one set while nobody runs: what was
+ * used before does not stop the domain for ever. */
+static void test_cap_again(void **state)
+{
+    struct domain *a = kit_running(1, 1);
+    struct vcpu *v = a->vcpu[0];
+
+    (void)state;
+    pin(a, 0, 1);
+    a->cap = 50;
+    sched_params_changed(a);
+    kit_settle();
+    kit_advance(130 * MS); /* all of a period's budget is used */
+    a->cap = 0;
+    sched_params_changed(a);
+    kit_settle();
+    kit_advance(1000 * MS);
+    assert_ptr_equal(port_current(), v);
+    v->info->evtchn_upcall_pending = 0;
+    sched_block(v);
+    kit_advance(300 * MS);
+    assert_int_equal(atomic_load(&v->state), VS_BLOCKED);
+    a->cap = 10;
+    sched_params_changed(a);
+    vcpu_kick(v);
+    kit_settle();
+    uint64_t before = ran(v);
+    kit_advance(4000 * MS);
+    assert_in_range(ran(v) - before, 4000 * MS * 8 / 100, 4000 * MS * 12 / 100);
+}
+
 /* Somebody who sleeps most of the time runs the moment he wakes, however many spin. */
 static void test_wakeup(void **state)
 {
@@ -446,6 +477,7 @@ int main(void)
         cmocka_unit_test_teardown(test_weights, kit_teardown),
         cmocka_unit_test_teardown(test_across_cpus, kit_teardown),
         cmocka_unit_test_teardown(test_cap, kit_teardown),
+        cmocka_unit_test_teardown(test_cap_again, kit_teardown),
         cmocka_unit_test_teardown(test_wakeup, kit_teardown),
         cmocka_unit_test_teardown(test_lone_runner, kit_teardown),
         cmocka_unit_test_teardown(test_block_race, kit_teardown),

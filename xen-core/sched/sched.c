@@ -630,18 +630,21 @@ static void uncap(struct domain *d)
     }
 }
 
-/* End of a domain's cap period: what it used beyond its budget counts in the next one. */
+/* End of a domain's cap period: what it used beyond its budget counts in the next one. Without a
+ * cap nothing is carried over: nobody would end that period, and a later cap might be spent by it
+ * already. */
 static void cap_period_over(void *data)
 {
     struct domain *d = data;
-    uint64_t budget = cap_budget(d);
+    const bool is_capped = cap_of(d) != 0;
+    uint64_t budget = is_capped ? cap_budget(d) : UINT64_MAX;
     uint64_t used = atomic_load(&d->cap_used);
     uint64_t left;
 
     do {
         left = used > budget ? used - budget : 0;
     } while (!atomic_compare_exchange_weak(&d->cap_used, &used, left));
-    if (left != 0 && cap_of(d) != 0) {
+    if (left != 0) {
         timer_set(&d->cap_timer, port_time_now() + CAP_PERIOD);
     }
     if (!cap_spent(d)) {
@@ -651,6 +654,10 @@ static void cap_period_over(void *data)
 
 void sched_params_changed(struct domain *d)
 {
+    /* What a new cap finds used is given back at the end of a period, whoever runs meanwhile. */
+    if (cap_of(d) != 0 && atomic_load(&d->cap_used) != 0 && !timer_is_set(&d->cap_timer)) {
+        timer_set(&d->cap_timer, port_time_now() + CAP_PERIOD);
+    }
     if (!cap_spent(d)) {
         uncap(d);
     }
