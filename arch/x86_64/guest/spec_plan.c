@@ -124,6 +124,7 @@ static const struct {
     { 0x16, 0, 255, SPEC_RETBLEED }, /* Jaguar */
     { 0x17, 0, 255, SPEC_RETBLEED | SPEC_SRSO },
     { 0x17, 0, 0x2f, SPEC_DIV0 }, /* Zen 1 */
+    { 0x17, 0x50, 0x5f, SPEC_DIV0 },
     { 0x17, 0x30, 0x4f, SPEC_ZENBLEED },
     { 0x17, 0x60, 0x7f, SPEC_ZENBLEED },
     { 0x17, 0x90, 0x91, SPEC_ZENBLEED },

@@ -125,6 +125,10 @@ static uint64_t run(unsigned int offset, const uint64_t args[5])
     uint64_t old;
     uint64_t status;
 
+    /* The specification's floating-point environment (UEFI 2.3.4.2): a guest may have left any. */
+    static const uint32_t mxcsr = 0x1f80;
+
+    __asm__ volatile("fninit; ldmxcsr %0" : : "m"(mxcsr));
     __asm__ volatile("mov %%cr3, %0" : "=r"(old));
     __asm__ volatile("mov %0, %%cr3" : : "r"(root) : "memory");
     const uint64_t *table = (const uint64_t *)(uintptr_t)services;
