@@ -27,7 +27,8 @@ static int read_firmware(struct config *c, const struct xlcfg_setting *s, struct
         refuse(s, text != NULL ? text : "[...]", "only \"pvgrub64\" exists on this hypervisor", f);
         return fail_remedy(f, "write firmware = \"pvgrub64\", or a kernel and no firmware");
     }
-    if (c->kernel[0] != '\0') {
+    /* What joistd has saved of a guest names both. */
+    if (c->kernel[0] != '\0' && strcmp(c->kernel, BOOTCFG_PVGRUB) != 0) {
         refuse(s, text, "a kernel is given too", f);
         return fail_remedy(f, "remove one of them");
     }

@@ -11,6 +11,7 @@
 #include "joistd/host.h"
 #include "joistd/joistd.h"
 #include "joistd/skeleton.h"
+#include "joistd/vfb_screen.h"
 
 struct guest *guest_by_name(const struct joistd *d, const char *name)
 {
@@ -182,7 +183,11 @@ static void start_again(struct guest *kept)
         json_object_set_new(settings, "uuid", json_string(c.uuid_text));
         fresh = guest_create(kept->d, &c, settings, false, kept, &f);
     }
-    if (fresh != NULL) { /* what has ended needs its disks no more */
+    if (fresh != NULL) { /* what has ended needs its devices no more, nor after our restart */
+        screen_end(kept);
+        for (unsigned int kind = 0; kind < DEV_KINDS; kind++) {
+            json_object_del(kept->settings, dev_class_at((enum dev_kind)kind)->key);
+        }
         config_drop(&kept->config);
     } else {
         fail_text(&f, line, sizeof(line));

@@ -32,6 +32,18 @@ static int need_domain(struct call *c)
     return c->target.info != NULL ? 0 : fail_busy(c);
 }
 
+/* A domain that nobody builds or takes apart just now: what is done to one is lost, or ends it. */
+static int need_settled(struct call *c)
+{
+    const struct guest *g = c->target.guest;
+
+    if (g != NULL &&
+        (g->state == GUEST_BUILDING || g->state == GUEST_WAITING || g->state == GUEST_ENDING)) {
+        return fail_busy(c);
+    }
+    return need_domain(c);
+}
+
 static json_t *done_or(struct call *c, int rc, const char *what)
 {
     if (rc != 0) {
@@ -293,7 +305,7 @@ static json_t *set_paused(struct call *c, bool paused)
     const struct xen_domctl_getdomaininfo *info = c->target.info;
     int rc = 0;
 
-    if (need_domain(c) != 0) {
+    if (need_settled(c) != 0) {
         return NULL;
     }
     if (((info->flags & XEN_DOMINF_paused) != 0) != paused) {
@@ -340,6 +352,17 @@ static int ask(struct call *c, uint16_t domid, const char *what)
     return rc;
 }
 
+static bool is_being_built(const struct call *c, const struct xen_domctl_getdomaininfo *info)
+{
+    const struct guest *g = c->d->guests;
+
+    while (g != NULL &&
+           (g->state != GUEST_BUILDING || host_find_uuid(&c->list, g->config.uuid) != info)) {
+        g = g->next;
+    }
+    return g != NULL;
+}
+
 static json_t *ask_and_wait(struct call *c, const char *what)
 {
     json_t *domids = json_array();
@@ -350,7 +373,7 @@ static json_t *ask_and_wait(struct call *c, const char *what)
         rc = fail_set(c->f, -EINVAL, "request", what, "name one domain, or all");
     } else if (!arg_flag(c, "all")) {
         rc = domain_find(c, arg_text(c, "domain"), &c->target);
-        rc = rc == 0 ? need_domain(c) : rc;
+        rc = rc == 0 ? need_settled(c) : rc;
         if (rc == 0 && c->target.info->domain == 0) {
             rc = fail_set(c->f, -EPERM, what, c->target.name,
                           "this is not done to the control domain");
@@ -363,8 +386,9 @@ static json_t *ask_and_wait(struct call *c, const char *what)
     for (i = 0; i < c->list.count && rc == 0; i++) {
         const struct xen_domctl_getdomaininfo *info = &c->list.info[i];
 
-        if (arg_flag(c, "all") ? info->domain == 0 || host_shutdown_reason(info) >= 0
-                               : info != c->target.info) {
+        if (arg_flag(c, "all")
+                ? info->domain == 0 || host_shutdown_reason(info) >= 0 || is_being_built(c, info)
+                : info != c->target.info) {
             continue;
         }
         rc = ask(c, info->domain, what);
@@ -426,7 +450,7 @@ static json_t *verb_rename(struct call *c)
         fail_set(c->f, -EINVAL, "request", "rename", "the argument \"name\" is missing");
         return NULL;
     }
-    if (need_domain(c) != 0 || config_check_name(name, c->f) != 0 ||
+    if (need_settled(c) != 0 || config_check_name(name, c->f) != 0 ||
         check_name_free(c, "rename", name, c->target.info) != 0) {
         return NULL;
     }

@@ -426,6 +426,9 @@ def t_rename_restart_killed(rig):
         rig.until("the old one's devices", lambda: device not in rig.state()["store"])
         kept = [d["name"] for d in rig.joist("list") if d["domid"] == old]
         assert kept == ["web-1"], kept
+        rig.kill("joistd")              # nor do they come back with the next daemon
+        rig.restart("joistd")
+        assert "channel" not in rig.joist("info web-1")["config"]
         for name in ("web", "web-1"):
             rig.run("joist destroy " + name)
         rig.until("clean state", lambda: rig.state() == before)
@@ -932,6 +935,10 @@ def t_console_waits(rig):
         reboot(dom)
         code, _, err = rig.run("joist --json console web")
         assert code == 1 and "it is just being built" in err, err
+        for line in ("pause web", "unpause web", "shutdown web", "reboot web", "rename web b"):
+            code, _, err = rig.run("joist " + line)
+            assert code == 1 and "it is just being built" in err, (line, code, err)
+        assert rig.run("joist shutdown -a -w")[0] == 0      # there is none to wait for
         time.sleep(16)                  # more than it waits when nobody says why there is no terminal
         assert p.poll() is None
         os.write(ours, b"later")

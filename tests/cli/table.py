@@ -210,7 +210,7 @@ BAD = [
     (f"{C} \"vif=['backend=nosuch']\"", 1, "", r"backend=nosuch: there is no such domain; start the domain", ""),
     (f"{C} \"vif=['']\"", 1, "",
      Differs(r"this kernel has no back end for a network interface; load its module: modprobe xen-netback", NO_BRIDGE), ""),
-    (f"{C} -n \"vif=['model=e1000,bridge=x']\"", 0, r'(?m)^vif = \["model=e1000,bridge=x"\]$',
+    (f"{C} -n \"vif=['model=e1000,bridge=x']\"", 0, r'(?m)^vif = \["devid=0,model=e1000,bridge=x"\]$',
      r"^joist: warning: command line:1:7: model is ignored, it has no meaning for a PV guest", ""),
     (f"{C} \"vfb=['vnc=1,bogus=2']\"", 1, "",
      r'^joist: config: command line:1:13: unknown key "bogus" of a screen; keys of a screen: vnc, vnclisten', ""),

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "joistd/bootcfg.h"
 #include "joistd/config.h"
 
 static struct config config;
@@ -275,6 +276,7 @@ static void booting(void **state)
           "bootloader_args = \"7\": not --kernel=PATH" },
         { "kernel = \"/k\"\nbootloader_args = \"--kernel=/k\"",
           "no bootloader that it could be for" },
+        { "firmware = \"pvgrub64\"\nkernel = \"" BOOTCFG_PVGRUB "\"", NULL }, /* as saved */
         { "memory = 20", "the key \"kernel\" is missing" },
     };
     char text[512];
