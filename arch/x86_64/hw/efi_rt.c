@@ -145,8 +145,8 @@ bool cpu_efi_call(unsigned int offset, const uint64_t args[5], uint64_t *status)
     struct vcpu *v = port_current();
     spin_lock(&lock);
     unsigned long flags = port_irq_save();
+    cpu_set_ts(false); /* an idle cpu may have what it ran last left behind */
     if (!v->is_idle) {
-        cpu_set_ts(false);
         cpu_xstate_save(v);
     } else {
         tlb_leave(port_cpu_id()); /* with the registers of whom it ran last */
